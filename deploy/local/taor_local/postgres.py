@@ -1,0 +1,158 @@
+"""The PostgreSQL of one machine: the programs of a wheel, run as a direct child that dies with its parent.
+
+A cluster's home holds `data/`, `lock`, and a copy of the programs where the wheel is out of the server's reach.
+The server listens on one unix socket only. It inherits the lock's descriptor, so the lock is free exactly when the
+last of the server's processes is gone.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from taor_local.errors import FolderInUseError, FolderOutOfReachError, PostgresFailedError
+from taor_local.folder_lock import lock
+from taor_local.identity import Identity, database_identity
+from taor_local.launch import Launch, tied
+from taor_local.postgres_binaries import programs
+
+SUPERUSER = "taor_superuser"
+PORT = 5432  # only a part of the socket's file name
+LOCK_WAIT_SECONDS = 15.0
+
+ALWAYS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "recovery_init_sync_method": "syncfs",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# A crash of the machine loses the data: for tests that only kill processes.
+NOT_DURABLE: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One PostgreSQL data folder, its socket and its superuser's password (of full entropy)."""
+
+    home: Path
+    socket_folder: Path
+    password: str = field(repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        """The folder that initdb makes."""
+        return self.home / "data"
+
+    def dsn(self, database: str = "postgres", *, role: str = SUPERUSER, password: str | None = None) -> str:
+        """Give the address of a database in the form that asyncpg and libpq read."""
+        secret = quote(self.password if password is None else password, safe="")
+        return f"postgresql://{role}:{secret}@/{database}?host={quote(str(self.socket_folder))}&port={PORT}"
+
+
+def initialise(cluster: Cluster) -> None:
+    """Make the data folder if it is not there (half a second). Raises PostgresFailedError with what initdb said."""
+    identity = database_identity()
+    _own_folder(cluster.home, identity)
+    _own_folder(cluster.socket_folder, identity)
+    _require_reach(cluster, identity)
+    if cluster.data.exists():
+        return
+    # A crash in the middle leaves a half-made folder under another name, never under the final one.
+    unfinished = cluster.home / "data.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _run_initdb(cluster, unfinished, identity)
+    unfinished.rename(cluster.data)
+
+
+def launch(cluster: Cluster) -> Launch:
+    """Say how to start the server; it takes over the lock on its home. Call `release` once the child has started.
+
+    Raises FolderInUseError when another server still holds the folder after 15 seconds.
+    """
+    identity = database_identity()
+    held = lock(cluster.home / "lock", timeout_seconds=LOCK_WAIT_SECONDS)
+    if held is None:
+        raise FolderInUseError(
+            f"Another PostgreSQL still runs on {cluster.home}; end it, or choose another --data folder."
+        )
+    # Under the lock no server runs here: a pid file left by a crash can only name a stranger with the same number.
+    (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+    settings = {**ALWAYS, **cluster.settings, "unix_socket_directories": str(cluster.socket_folder)}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    server = [programs(identity, cluster.home) / "postgres", "-D", cluster.data, "-p", str(PORT), *options]
+    # SIGINT is PostgreSQL's fast shutdown: sessions are cut, the data is closed cleanly.
+    command = tied(server, death_signal=signal.SIGINT, identity=identity)
+    return Launch(command, {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}, (held,))
+
+
+def release(started: Launch) -> None:
+    """Close our copy of the lock, which the started server holds from now on."""
+    for descriptor in started.inherited_descriptors:
+        os.close(descriptor)
+
+
+async def wait_until_ready(cluster: Cluster, *, timeout_seconds: float = 30.0) -> None:
+    """Return when the server answers. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_seconds):
+        while True:
+            try:
+                connection = await asyncpg.connect(cluster.dsn())
+            except (OSError, asyncpg.CannotConnectNowError):
+                await asyncio.sleep(0.01)
+            else:
+                await connection.close()
+                return
+
+
+def _run_initdb(cluster: Cluster, folder: Path, identity: Identity | None) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=cluster.home) as password_file:
+        password_file.write(cluster.password)
+        password_file.flush()
+        if identity:
+            os.fchown(password_file.fileno(), identity.uid, identity.gid)
+        command = [programs(identity, cluster.home) / "initdb", "--pgdata", folder, "--username", SUPERUSER]
+        command += ["--pwfile", password_file.name, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions", "--data-checksums"]
+        # Passwords are random and long: hashing them thousands of times would only make each connection slower.
+        command += ["--set", "scram_iterations=1"]
+        if cluster.settings.get("fsync") == "off":
+            command.append("--no-sync")
+        shimmed = tied(command, death_signal=signal.SIGKILL, identity=identity)
+        done = subprocess.run(
+            shimmed, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath, "LC_ALL": "C"}, check=False
+        )
+    if done.returncode != 0:
+        raise PostgresFailedError(f"initdb could not make {folder}: {(done.stderr or done.stdout).strip()}")
+
+
+def _own_folder(folder: Path, identity: Identity | None) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if identity:
+        os.chown(folder, identity.uid, identity.gid)
+
+
+def _require_reach(cluster: Cluster, identity: Identity | None) -> None:
+    for folder in (cluster.home, cluster.socket_folder):
+        if identity and not identity.may_reach(folder):
+            raise FolderOutOfReachError(
+                f"Started as root, PostgreSQL runs as {identity.name}, who cannot enter {folder}. "
+                "Choose another folder with --data, or start taor as an ordinary user."
+            )
