@@ -1,0 +1,1 @@
+"""Where sandboxes come from: one port, one adapter per provider."""
