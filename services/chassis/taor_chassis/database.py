@@ -1,0 +1,66 @@
+"""Connections to PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+
+from taor_chassis.errors import DependencyUnavailable
+
+COMMAND_SECONDS = 30.0
+CLOSE_SECONDS = 5.0
+
+_SETTINGS = {
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+    "jit": "off",  # our statements are short; compiling them costs more than running them
+}
+
+
+async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8) -> asyncpg.Pool:
+    """Open a pool of connections; statements are prepared once, and nothing is reset between uses.
+
+    The reset query costs a round trip per use. So no statement may leave session state behind: no SET without
+    LOCAL, no session advisory lock, no LISTEN, no cursor outside a transaction.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=min_size,
+        max_size=max_size,
+        reset=_keep,
+        connect=_connect,
+        command_timeout=COMMAND_SECONDS,
+        server_settings=_SETTINGS,
+    )
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Close the pool; connections that hang (asyncpg#1356) are cut after CLOSE_SECONDS."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(pool.close(), CLOSE_SECONDS)
+        return
+    pool.terminate()
+
+
+@asynccontextmanager
+async def running_pool(dsn: str, *, min_size: int = 1, max_size: int = 8) -> AsyncIterator[asyncpg.Pool]:
+    """A pool that is open inside the block."""
+    pool = await open_pool(dsn, min_size=min_size, max_size=max_size)
+    try:
+        yield pool
+    finally:
+        await close_pool(pool)
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Leave a connection as it is when it returns to the pool."""
+
+
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+    try:
+        connection: asyncpg.Connection = await asyncpg.connect(*arguments, **options)
+        return connection
+    except OSError as error:
+        raise DependencyUnavailable("the database cannot be reached; try again") from error
