@@ -8,17 +8,22 @@ import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Never
+from typing import Any, Never
 
-import asyncpg
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # ships no stubs
 
+from taor_chassis import database
 from taor_chassis.errors import DependencyTimeout, DependencyUnavailable, Internal, ServiceError
 
 DOMAIN = "taor"
+
+# Trailing metadata above 8 KiB may be dropped on the way, and the reason with it.
+MAX_MESSAGE_BYTES = 1024
+MAX_VALUE_BYTES = 256
+
 _DETAILS = "grpc-status-details-bin"
 
 _log = logging.getLogger(__name__)
@@ -44,33 +49,31 @@ def error_info(error: grpc.RpcError) -> ErrorInfo | None:
 
 
 def translate(error: Exception) -> ServiceError:
-    """The refusal that stands for any exception; what is not meant for the client is logged under an error id."""
+    """The refusal that stands for any exception; what its client cannot mend is logged."""
     if isinstance(error, ServiceError):
         return error
-    if isinstance(error, grpc.aio.AioRpcError):
-        match error.code():
-            case grpc.StatusCode.UNAVAILABLE:
-                return DependencyUnavailable("a service behind this one cannot be reached; try again")
-            case grpc.StatusCode.DEADLINE_EXCEEDED:
-                return DependencyTimeout("a service behind this one did not answer in time; allow more time")
-    if isinstance(error, _DATABASE_GONE):
-        return DependencyUnavailable("the database cannot be reached; try again")
-    return _internal(error)
+    refusal = _downstream(error) if isinstance(error, grpc.aio.AioRpcError) else database.refusal(error)
+    if refusal is None:
+        return _internal(error)
+    _log.warning("dependency failed", extra={"reason": refusal.reason, "error": repr(error)})
+    return refusal
 
 
-async def abort(context: "grpc.aio.ServicerContext[object, object]", error: ServiceError) -> Never:
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError) -> Never:
     """End the call with the refusal's status, message and ErrorInfo."""
-    await context.abort(error.status, error.message, ((_DETAILS, _details(error)),))
+    message = _clip(error.message, MAX_MESSAGE_BYTES)
+    await context.abort(error.status, message, ((_DETAILS, _details(error, message)),))
 
 
-# Lost, refused or shut down: nothing is known to be wrong with the call itself.
-_DATABASE_GONE = (
-    asyncpg.exceptions.PostgresConnectionError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.CannotConnectNowError,
-    asyncpg.exceptions.TooManyConnectionsError,
-    ConnectionError,
-)
+def _downstream(error: grpc.aio.AioRpcError) -> ServiceError | None:
+    """What the failure of a call made on behalf of this one means; refusals not translated by us are defects."""
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            return DependencyUnavailable("a service behind this one cannot be reached; try again")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DependencyTimeout("a service behind this one did not answer in time; allow more time")
+        case _:
+            return None
 
 
 def _internal(error: Exception) -> Internal:
@@ -79,11 +82,17 @@ def _internal(error: Exception) -> Internal:
     return Internal(f"an internal error happened; its details stand in the log under {error_id}", error_id=error_id)
 
 
-def _details(error: ServiceError) -> bytes:
+def _details(error: ServiceError, message: str) -> bytes:
+    metadata = {key: _clip(value, MAX_VALUE_BYTES) for key, value in error.metadata.items()}
     info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
-    status = status_pb2.Status(code=error.status.value[0], message=error.message, details=[info])
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
+    status = status_pb2.Status(code=error.status.value[0], message=message, details=[info])
     return bytes(status.SerializeToString())
+
+
+def _clip(text: str, max_bytes: int) -> str:
+    encoded = text.encode(errors="replace")
+    return text if len(encoded) <= max_bytes else encoded[: max_bytes - 3].decode(errors="ignore") + "…"
 
 
 def _parse(value: bytes) -> ErrorInfo | None:

@@ -104,10 +104,10 @@ class _BoundedCall:
         request: object | AsyncIterable[object] | Iterable[object] | None = None,
         *,
         timeout: float | None = None,
-        metadata: Iterable[tuple[str, str | bytes]] = (),
+        metadata: Iterable[tuple[str, str | bytes]] | None = None,
         **options: object,
     ) -> Any:
         seconds = capped(self._default_seconds if timeout is None else timeout)
         request_id = telemetry.bound("rid")
         ours = (self._authorization,) if request_id is None else (self._authorization, (REQUEST_ID_KEY, request_id))
-        return self._call(request, timeout=seconds, metadata=(*metadata, *ours), **options)
+        return self._call(request, timeout=seconds, metadata=(*(metadata or ()), *ours), **options)

@@ -48,10 +48,11 @@ def field(
     env: str,
     help: str,
     default: object = dataclasses.MISSING,
+    secret: bool = False,
     check: Callable[[Any], str | None] | None = None,
 ) -> Any:
-    """Declare a configuration field; `check` returns what is wrong with a value, or None."""
-    return dataclasses.field(default=default, metadata={"env": env, "help": help, "check": check})
+    """Declare a field; `check` returns what is wrong with a value, or None; a secret is left out of repr."""
+    return dataclasses.field(default=default, repr=not secret, metadata={"env": env, "help": help, "check": check})
 
 
 def load(config_class: type[T], environ: Mapping[str, str]) -> T:
@@ -131,6 +132,7 @@ def _parse_choice(text: str, kind: type[Enum]) -> Enum:
 
 
 def _variable(declared: "dataclasses.Field[Any]", hint: object) -> Variable:
-    required = declared.default is dataclasses.MISSING
-    default = None if required or declared.default is None else str(declared.default)
-    return Variable(declared.metadata["env"], _kind(hint).__name__, declared.metadata["help"], default, required)
+    default = declared.default
+    required = default is dataclasses.MISSING
+    shown = None if required or default is None else str(default.value if isinstance(default, Enum) else default)
+    return Variable(declared.metadata["env"], _kind(hint).__name__, declared.metadata["help"], shown, required)

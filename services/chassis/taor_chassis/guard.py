@@ -5,6 +5,7 @@ method, because a chain of interceptors would be paid for on every call.
 """
 
 import inspect
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -55,8 +56,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 request_id = str(value)
         identity.set_caller(self._authenticator.identify(authorization))
         deadlines.begin(context.time_remaining())
-        if request_id is not None:
-            telemetry.bind(rid=request_id[:_MAX_REQUEST_ID])
+        telemetry.bind(rid=request_id[:_MAX_REQUEST_ID] if request_id else os.urandom(8).hex())
 
 
 def _admit_anybody(context: Context) -> None:

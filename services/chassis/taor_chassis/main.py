@@ -2,13 +2,19 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
+import asyncpg
+
 from taor_chassis import config, migrations, server, telemetry
+from taor_chassis.errors import ServiceError
+
+_log = logging.getLogger(__name__)
 
 
 class ServiceConfig(Protocol):
@@ -53,8 +59,8 @@ def run(
             asyncio.run(_serve(settings, app_factory))
     except config.ConfigError as error:
         return _complain(2, f"taor-{service_name}: the configuration has mistakes", *error.mistakes)
-    except Exception as error:  # the process ends here: one line for its operator instead of a traceback
-        return _complain(1, f"taor-{service_name}: {type(error).__name__}: {error}")
+    except Exception as error:  # the process ends here: one line for its operator, the traceback in the log
+        return _fail(service_name, error)
     return 0
 
 
@@ -66,6 +72,30 @@ async def _serve(settings: C, app_factory: AppFactory[C]) -> None:
 
 async def _migrate(service_name: str, settings: ServiceConfig, phase: migrations.Phase) -> None:
     await migrations.migrate(settings.dsn, f"taor_{service_name}", phase=phase)
+
+
+# Nothing is wrong with the code: the message says it all.
+_EXPECTED = (
+    ServiceError,
+    migrations.MigrationError,
+    server.ListenError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+
+def _fail(service_name: str, error: Exception) -> int:
+    cause = _first(error)
+    if isinstance(cause, _EXPECTED):
+        return _complain(1, f"taor-{service_name}: {cause}")
+    _log.critical("failed", exc_info=error)
+    return _complain(1, f"taor-{service_name}: {type(cause).__name__}: {cause}")
+
+
+def _first(error: BaseException) -> BaseException:
+    """The failure inside the groups that task groups wrap around it."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _complain(code: int, heading: str, *lines: str) -> int:

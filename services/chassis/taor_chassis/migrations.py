@@ -17,7 +17,8 @@ Phase = Literal["pre", "post", "all"]
 
 _NAME = re.compile(r"^(?P<number>\d{4})_(?P<phase>pre|post)_[a-z0-9_]+\.sql$")
 _LOCK = 0x7461_6F72  # "taor": one migration at a time per database
-_LOCK_WAIT = "60s"
+_QUEUE_WAIT = "60s"  # for another migration to end
+_TABLE_WAIT = "5s"  # for a table: longer, and every statement of the running service queues behind us
 
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS taor_migrations (
@@ -46,9 +47,9 @@ class SqlFile:
 
 async def migrate(dsn: str, package: str, *, phase: Phase = "all") -> tuple[str, ...]:
     """Apply what is missing, each file in its own transaction; returns the names of the files applied."""
-    connection = await asyncpg.connect(dsn, server_settings={"lock_timeout": _LOCK_WAIT})
+    connection = await asyncpg.connect(dsn, server_settings={"lock_timeout": _QUEUE_WAIT})
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await _take_turn(connection)
         await connection.execute(_BOOKKEEPING)
         return (
             *await _apply_changed(connection, "taor_chassis"),
@@ -57,6 +58,14 @@ async def migrate(dsn: str, package: str, *, phase: Phase = "all") -> tuple[str,
         )
     finally:
         await connection.close()
+
+
+async def _take_turn(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    except asyncpg.LockNotAvailableError:
+        raise MigrationError(f"another migration of this database has been running for {_QUEUE_WAIT}") from None
+    await connection.execute(f"SET lock_timeout = '{_TABLE_WAIT}'")
 
 
 async def _apply_new(connection: asyncpg.Connection, package: str, phase: Phase) -> tuple[str, ...]:
@@ -96,7 +105,13 @@ async def _apply(connection: asyncpg.Connection, file: SqlFile, record: str, nam
             await connection.execute(file.text)
             await connection.execute(record, name, file.sha256)
     except asyncpg.PostgresError as error:
-        raise MigrationError(f"{name}: {error}") from error
+        raise MigrationError(f"{name}{_line(file, error)}: {error}") from error
+
+
+def _line(file: SqlFile, error: asyncpg.PostgresError) -> str:
+    """Where in the file the error is, as far as PostgreSQL tells (a position counted in characters from 1)."""
+    position = error.as_dict().get("position")
+    return f", line {file.text.count(chr(10), 0, int(position) - 1) + 1}" if position else ""
 
 
 async def _recorded(connection: asyncpg.Connection, table: str) -> dict[str, str]:

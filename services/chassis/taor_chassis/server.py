@@ -22,6 +22,10 @@ DRAIN_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
+class ListenError(Exception):
+    """The address cannot be served on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """One gRPC service: its full proto name, and what adds its servicer to a server.
@@ -82,7 +86,10 @@ async def running_server(
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:
-    port = server.add_insecure_port(listen)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:  # grpc's own text only names variables for debugging it
+        raise ListenError(f"cannot listen on {listen}; is another server running there?") from None
     if listen.startswith("unix:"):
         return listen
     return f"{listen.rpartition(':')[0]}:{port}"
