@@ -1,3 +1,3 @@
 """What every test can ask for; the fixtures themselves stand in `tests/support`, one noun per module."""
 
-pytest_plugins = ["tests.support.postgres"]
+pytest_plugins = ["tests.support.postgres", "tests.support.installation"]

@@ -107,16 +107,14 @@ def _start(cluster: postgres.Cluster, log_path: Path) -> subprocess.Popen[bytes]
     launch = postgres.launch(cluster)
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            launch.command,
+            launch.tied_command(),
             env=dict(launch.environment),
-            pass_fds=launch.inherited_descriptors,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",
             start_new_session=True,
         )
-    postgres.release(launch)
     loop = LoopThread()
     try:
         loop.run(postgres.wait_until_ready(cluster))

@@ -1,16 +1,38 @@
 """Runs in a fresh interpreter, ties the process to its parent, gives up root where told, and becomes the command.
 
-Usage: python -I -S exec_shim.py DEATH_SIGNAL PARENT_PID UID GID COMMAND [ARGUMENT...]; a UID of -1 keeps the identity.
+Usage: python -I -S exec_shim.py DEATH_SIGNAL PARENT_PID UID GID LOCK STALE COMMAND [ARGUMENT...]
+UID -1 keeps the identity. LOCK is a file that the command holds locked as long as one of its processes lives, STALE a
+file of an earlier run that is removed once the lock is ours; both may be empty.
 
 A file of its own instead of `preexec_fn`, which is unsafe in a process that has threads.
 """
 
 import ctypes
+import fcntl
 import os
 import sys
+import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
+LOCK_WAIT_SECONDS = 15.0
+
+
+def hold(lock: str, stale: str) -> None:
+    """Take the lock and leave its descriptor open for the command; end with a message when another run keeps it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(descriptor, True)
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                sys.exit(f"another process still holds {lock}")
+            time.sleep(0.02)
+    if stale and os.path.exists(stale):  # noqa: PTH110 - importing pathlib would double the start-up time
+        os.unlink(stale)  # noqa: PTH108 - the same
 
 
 def become(uid: int, gid: int) -> None:
@@ -38,11 +60,14 @@ def prctl(option: int, value: int) -> None:
 def main(arguments: list[str]) -> None:
     """Do what the module's docstring says; never returns."""
     death_signal, parent_pid, uid, gid = map(int, arguments[:4])
+    lock, stale, *command = arguments[4:]
+    die_with(parent_pid, death_signal)
+    if lock:
+        hold(lock, stale)
     if uid >= 0:
         become(uid, gid)
-    # After the change of identity: the kernel clears the death signal when credentials change.
-    die_with(parent_pid, death_signal)
-    command = arguments[4:]
+        # Again: the kernel clears the death signal when credentials change.
+        die_with(parent_pid, death_signal)
     os.execv(command[0], command)
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,20 +13,24 @@ from taor_local.identity import Identity
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything that `Popen` or `create_subprocess_exec` needs to start one child."""
+    """One child as data: what runs, with which environment, as whom, and what happens when we die."""
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    inherited_descriptors: tuple[int, ...] = ()
+    death_signal: signal.Signals = signal.SIGKILL
+    """Sent to the child when its parent dies, even by kill -9."""
+    identity: Identity | None = None
+    lock: Path | None = None
+    """Held by the child and its descendants until the last of them is gone; its start waits for it (15 s at most)."""
+    stale: Path | None = None
+    """Left behind by a crash; removed under the lock."""
 
+    def tied_command(self) -> tuple[str, ...]:
+        """Give the command that ties the child to this process.
 
-def tied(
-    command: Sequence[str | Path], *, death_signal: signal.Signals, identity: Identity | None = None
-) -> tuple[str, ...]:
-    """Wrap a command so that it gets `death_signal` when this process dies, even by kill -9.
-
-    Start it from the main thread: the kernel watches the thread that forked, not the process.
-    """
-    uid, gid = (identity.uid, identity.gid) if identity else (-1, -1)
-    shim = (sys.executable, "-I", "-S", str(Path(exec_shim.__file__)))
-    return (*shim, str(int(death_signal)), str(os.getpid()), str(uid), str(gid), *map(str, command))
+        Start it from the main thread: the kernel watches the thread that forked, not the process.
+        """
+        uid, gid = (self.identity.uid, self.identity.gid) if self.identity else (-1, -1)
+        shim = (sys.executable, "-I", "-S", str(Path(exec_shim.__file__)))
+        numbers = (str(int(self.death_signal)), str(os.getpid()), str(uid), str(gid))
+        return (*shim, *numbers, str(self.lock or ""), str(self.stale or ""), *self.command)

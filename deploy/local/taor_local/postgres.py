@@ -18,15 +18,14 @@ from urllib.parse import quote
 
 import asyncpg
 
-from taor_local.errors import FolderInUseError, FolderOutOfReachError, PostgresFailedError
-from taor_local.folder_lock import lock
+from taor_local.errors import FolderOutOfReachError, PostgresFailedError
 from taor_local.identity import Identity, database_identity
-from taor_local.launch import Launch, tied
+from taor_local.launch import Launch
 from taor_local.postgres_binaries import programs
 
 SUPERUSER = "taor_superuser"
 PORT = 5432  # only a part of the socket's file name
-LOCK_WAIT_SECONDS = 15.0
+ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 ALWAYS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -83,30 +82,20 @@ def initialise(cluster: Cluster) -> None:
 
 
 def launch(cluster: Cluster) -> Launch:
-    """Say how to start the server; it takes over the lock on its home. Call `release` once the child has started.
-
-    Raises FolderInUseError when another server still holds the folder after 15 seconds.
-    """
+    """Say how to start the server on a folder that `initialise` made."""
     identity = database_identity()
-    held = lock(cluster.home / "lock", timeout_seconds=LOCK_WAIT_SECONDS)
-    if held is None:
-        raise FolderInUseError(
-            f"Another PostgreSQL still runs on {cluster.home}; end it, or choose another --data folder."
-        )
-    # Under the lock no server runs here: a pid file left by a crash can only name a stranger with the same number.
-    (cluster.data / "postmaster.pid").unlink(missing_ok=True)
-    settings = {**ALWAYS, **cluster.settings, "unix_socket_directories": str(cluster.socket_folder)}
+    settings = {**ALWAYS, **cluster.settings, "unix_socket_directories": f'"{cluster.socket_folder}"'}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    server = [programs(identity, cluster.home) / "postgres", "-D", cluster.data, "-p", str(PORT), *options]
-    # SIGINT is PostgreSQL's fast shutdown: sessions are cut, the data is closed cleanly.
-    command = tied(server, death_signal=signal.SIGINT, identity=identity)
-    return Launch(command, {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}, (held,))
-
-
-def release(started: Launch) -> None:
-    """Close our copy of the lock, which the started server holds from now on."""
-    for descriptor in started.inherited_descriptors:
-        os.close(descriptor)
+    program = programs(identity, cluster.home) / "postgres"
+    return Launch(
+        (str(program), "-D", str(cluster.data), "-p", str(PORT), *options),
+        ENVIRONMENT,
+        death_signal=signal.SIGINT,  # PostgreSQL's fast shutdown: sessions are cut, the data is closed cleanly
+        identity=identity,
+        lock=cluster.home / "lock",
+        # Under the lock no server runs here: a pid file can only name a stranger that got the same number.
+        stale=cluster.data / "postmaster.pid",
+    )
 
 
 async def wait_until_ready(cluster: Cluster, *, timeout_seconds: float = 30.0) -> None:
@@ -135,16 +124,17 @@ def _run_initdb(cluster: Cluster, folder: Path, identity: Identity | None) -> No
         command += ["--set", "scram_iterations=1"]
         if cluster.settings.get("fsync") == "off":
             command.append("--no-sync")
-        shimmed = tied(command, death_signal=signal.SIGKILL, identity=identity)
-        done = subprocess.run(
-            shimmed, capture_output=True, text=True, cwd="/", env={"PATH": os.defpath, "LC_ALL": "C"}, check=False
-        )
+        tied = Launch(tuple(map(str, command)), identity=identity).tied_command()
+        done = subprocess.run(tied, capture_output=True, text=True, cwd="/", env=ENVIRONMENT, check=False)
     if done.returncode != 0:
         raise PostgresFailedError(f"initdb could not make {folder}: {(done.stderr or done.stdout).strip()}")
 
 
 def _own_folder(folder: Path, identity: Identity | None) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owners = {os.geteuid(), identity.uid if identity else os.geteuid()}
+    if folder.is_symlink() or folder.stat().st_uid not in owners:
+        raise FolderOutOfReachError(f"{folder} belongs to somebody else; remove it, or choose another --data folder.")
     if identity:
         os.chown(folder, identity.uid, identity.gid)
 

@@ -1,0 +1,41 @@
+"""Which of the caller's environment variables reach which part: the few that are named here, nothing else."""
+
+from collections.abc import Mapping
+
+# Where programs, home, language, time zone and temporary files are.
+EVERYBODY = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
+# How the model is reached from behind a company's proxy.
+PROXY = (
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+MODEL = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+
+
+def for_supervisor(caller: Mapping[str, str]) -> dict[str, str]:
+    """Choose what the detached supervisor keeps, to hand parts of it on."""
+    ours = {name: value for name, value in caller.items() if name.startswith("TAOR_")}
+    return _pick(caller, EVERYBODY + PROXY + MODEL) | ours
+
+
+def for_service(service: str, caller: Mapping[str, str]) -> dict[str, str]:
+    """Choose what a service gets: the basics, and the settings that carry its own name (TAOR_BUDGET_…)."""
+    prefix = f"TAOR_{service.upper()}_"
+    return _pick(caller, EVERYBODY) | {name: value for name, value in caller.items() if name.startswith(prefix)}
+
+
+def for_model_calls(caller: Mapping[str, str]) -> dict[str, str]:
+    """Choose what only the caller of the model gets; our own services are never reached through a proxy."""
+    chosen = _pick(caller, PROXY)
+    direct = ",".join(filter(None, (caller.get("NO_PROXY") or caller.get("no_proxy"), "127.0.0.1,localhost")))
+    return chosen | {"NO_PROXY": direct, "no_proxy": direct}
+
+
+def _pick(source: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {name: source[name] for name in names if source.get(name)}

@@ -1,0 +1,50 @@
+"""Installations for tests: the real one on free ports in a temporary folder, and folders for supervised stand-ins."""
+
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from taor_local.endpoints import Endpoints
+from taor_local.installation import down, ensure_up
+from taor_local.options import Options
+from taor_local.processes import processes_naming
+
+PORTS = 6
+ATTEMPTS = 200
+
+
+@pytest.fixture
+def installation_options() -> Iterator[Options]:
+    """A data folder of its own and six free ports; whatever runs there is stopped afterwards, and must then be gone."""
+    folder = Path(tempfile.mkdtemp(prefix="taor-installation-"))
+    folder.chmod(0o711)  # as root, PostgreSQL is another user and must pass through
+    options = Options(data=folder / "data", base_port=free_base_port())
+    yield options
+    down(options)
+    left = list(processes_naming(str(options.data)))
+    shutil.rmtree(folder)
+    assert left == [], "processes outlived the installation"
+
+
+@pytest.fixture
+def running_installation(installation_options: Options) -> Endpoints:
+    """All of taor, up: the real supervisor, PostgreSQL, the scripted model and the four services."""
+    return ensure_up(installation_options, lambda _: None)
+
+
+def free_base_port() -> int:
+    """Find six ports in a row that nobody listens on, below the range that the kernel hands out by itself."""
+    for _ in range(ATTEMPTS):
+        base = random.randrange(15000, 32000, PORTS)
+        if all(_is_free(base + offset) for offset in range(PORTS)):
+            return base
+    raise AssertionError("no six free ports in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
