@@ -1,0 +1,37 @@
+"""The configuration of the checkpoint service."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from taor_chassis.config import field
+
+from taor_checkpoint.envelope import KEY_BYTES
+
+
+def _mistake_in_key(text: str) -> str | None:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return "is not base64"
+    return None if len(secret) == KEY_BYTES else f"has {len(secret)} bytes instead of {KEY_BYTES}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointConfig:
+    """What the checkpoint service is told by its environment."""
+
+    listen: str = field(env="TAOR_CHECKPOINT_LISTEN", help="host:port or unix:path to serve on")
+    dsn: str = field(env="TAOR_CHECKPOINT_DSN", help="the PostgreSQL database of this service")
+    token: str = field(env="TAOR_TOKEN", help="the bearer token that guards every call")
+    master_key: str = field(
+        env="TAOR_CHECKPOINT_MASTER_KEY",
+        help="32 random bytes in base64 that wrap the keys of the projects; keep them as long as the database",
+        check=_mistake_in_key,
+    )
+    pool_size: int = field(env="TAOR_CHECKPOINT_POOL_SIZE", help="database connections", default=8)
+
+    @property
+    def master_secret(self) -> bytes:
+        """The master key as bytes."""
+        return base64.b64decode(self.master_key)
