@@ -1,0 +1,1 @@
+"""Streaks: small habits, one square a day."""
