@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped] # ships no stubs
 
 from taor_chassis import database
-from taor_chassis.errors import DependencyTimeout, DependencyUnavailable, Internal, ServiceError
+from taor_chassis.errors import DependencyStillUnavailable, DependencyTimeout, Internal, ServiceError
 
 DOMAIN = "taor"
 
@@ -25,6 +25,8 @@ MAX_MESSAGE_BYTES = 1024
 MAX_VALUE_BYTES = 256
 
 _DETAILS = "grpc-status-details-bin"
+# https://github.com/grpc/proposal/blob/master/A6-client-retries.md#pushback
+_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 
 _log = logging.getLogger(__name__)
 
@@ -62,14 +64,15 @@ def translate(error: Exception) -> ServiceError:
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError) -> Never:
     """End the call with the refusal's status, message and ErrorInfo."""
     message = _clip(error.message, MAX_MESSAGE_BYTES)
-    await context.abort(error.status, message, ((_DETAILS, _details(error, message)),))
+    details = (_DETAILS, _details(error, message))
+    await context.abort(error.status, message, (details,) if error.retryable else (details, _NO_RETRY))
 
 
 def _downstream(error: grpc.aio.AioRpcError) -> ServiceError | None:
     """What the failure of a call made on behalf of this one means; refusals not translated by us are defects."""
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
-            return DependencyUnavailable("a service behind this one cannot be reached; try again")
+            return DependencyStillUnavailable("a service behind this one cannot be reached; try again")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DependencyTimeout("a service behind this one did not answer in time; allow more time")
         case _:

@@ -10,6 +10,7 @@
         │   ├── FieldInvalid          FIELD_INVALID            a field has a value that cannot be meant
         │   └── FieldTooLarge         FIELD_TOO_LARGE          a field is longer than the application accepts
         ├── DependencyUnavailable     DEPENDENCY_UNAVAILABLE   a service or database below cannot be reached; try again
+        │   └── DependencyStillUnavailable                     … and was tried several times already
         ├── DependencyTimeout         DEPENDENCY_TIMEOUT       a service below did not answer before the deadline
         └── Internal                  INTERNAL                 a defect; the message carries an id found in the log
 
@@ -29,6 +30,7 @@ class ServiceError(Exception):
 
     status: ClassVar[grpc.StatusCode]
     reason: ClassVar[str]
+    retryable: ClassVar[bool] = True  # False: the client's channel gives up at once, even when UNAVAILABLE
 
     def __init__(self, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -62,6 +64,12 @@ class DependencyUnavailable(ServiceError):
 
     status = grpc.StatusCode.UNAVAILABLE
     reason = "DEPENDENCY_UNAVAILABLE"
+
+
+class DependencyStillUnavailable(DependencyUnavailable):
+    """The calls below were already retried; retrying them from above again would multiply the attempts."""
+
+    retryable = False
 
 
 class DependencyTimeout(ServiceError):
