@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable
 from typing import ClassVar
 
-import asyncpg
 import grpc
 import pytest
 from taor_chassis.boundary import MAX_MESSAGE_BYTES, error_info
@@ -22,10 +21,6 @@ class Refused(ServiceError):
 
 
 REFUSAL = Refused("spend less than 5 µ$", account_id="a1", limit_microdollars="5")
-
-
-def raising(error: BaseException) -> Probe:
-    raise error
 
 
 async def refuse(request: object, context: Context) -> bytes:
@@ -71,7 +66,6 @@ async def _failing_with(error: Exception) -> grpc.aio.AioRpcError:
         raise error
 
     async with probing(registration(unary=fail)) as probe:
-        # A single try: UNAVAILABLE would be retried for more than a second.
         return await failure(probe.unary(b""))
 
 
@@ -117,21 +111,6 @@ async def test_the_failure_of_a_service_below_is_not_the_clients_mistake(
     assert error.code() is code
     assert info is not None
     assert info.reason == reason
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (asyncpg.ConnectionDoesNotExistError("gone"), grpc.StatusCode.UNAVAILABLE),
-        (asyncpg.exceptions.AdminShutdownError("restart"), grpc.StatusCode.UNAVAILABLE),
-        (asyncpg.InterfaceError("the underlying connection is closed"), grpc.StatusCode.UNAVAILABLE),
-        (asyncpg.QueryCanceledError("statement timeout"), grpc.StatusCode.DEADLINE_EXCEEDED),
-        (asyncpg.InterfaceError("another operation is in progress"), grpc.StatusCode.INTERNAL),
-        (asyncpg.UndefinedTableError("no such table"), grpc.StatusCode.INTERNAL),
-    ],
-)
-async def test_a_database_that_is_away_is_told_from_a_defect(error: Exception, code: grpc.StatusCode) -> None:
-    assert (await _failing_with(error)).code() is code
 
 
 async def test_a_handlers_own_abort_passes_untouched() -> None:
