@@ -2,7 +2,7 @@
 
 import asyncpg
 import pytest
-from taor_checkpoint.entries import SessionId
+from taor_checkpoint.entries import NewEntry, SessionId
 from taor_checkpoint.errors import HeadMoved, InboxIdRepeated, LogClosed, SessionNotFound
 
 from tests.contract.checkpoint.laboratory import Laboratory, assistant, claim, head, outcome, user
@@ -34,6 +34,13 @@ async def test_a_repeated_append_gets_the_first_answer(laboratory: Laboratory) -
     assert len(await laboratory.log(build)) == 4
 
 
+async def test_other_bytes_are_no_retry(laboratory: Laboratory) -> None:
+    build = await laboratory.attached()
+    await laboratory.history.append(build, 1, 0, [head("one")])
+    with pytest.raises(HeadMoved):
+        await laboratory.history.append(build, 1, 0, [head("two")])
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -46,7 +53,9 @@ async def test_a_repeated_append_gets_the_first_answer(laboratory: Laboratory) -
     ],
     ids=["bytes", "kind", "no inbox id", "inbox id", "call", "longer"],
 )
-async def test_another_append_at_the_same_head_learns_the_real_head(laboratory: Laboratory, other: list) -> None:
+async def test_another_append_at_the_same_head_learns_the_real_head(
+    laboratory: Laboratory, other: list[NewEntry]
+) -> None:
     build = await laboratory.attached()
     await laboratory.history.append(build, 1, 0, [head(), user("brief", "inbox-1"), assistant("answer")])
     with pytest.raises(HeadMoved) as refusal:
