@@ -1,26 +1,40 @@
-"""What the loop needs from the rest of the orchestrator; the services behind their clients stand in `clients/`."""
+"""What the loop needs from the rest of the world: other services, the build's own row, the lease, the clock."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from taor_chassis.clock import Clock
 from taor_orchestrator.build import BuildState, Claim
-from taor_orchestrator.history import Entry
+from taor_orchestrator.history import Entry, History
+from taor_orchestrator.model.port import Model, Usage
+from taor_orchestrator.money import Allowance, Denial, Grant, Hold, Need
+from taor_orchestrator.toolset import Operation, ToolInput
+from taor_orchestrator.transcript import ToolAnswer
 
 
 class LeaseLost(Exception):
     """Another worker holds the build, or may: nothing more may be written or sent for it by this one."""
 
 
+class StaleGeneration(Exception):
+    """The sandbox was replaced since this worker attached to it: attach again, and dispatch again under the same id."""
+
+
+class DependencyDown(Exception):
+    """A service did not come back within the patience of the loop: the build goes back to the queue as it is."""
+
+
 class Lease(Protocol):
     """The right of this process to work on one build."""
 
     def check(self) -> None:
-        """Raise `LeaseLost` unless the last good heartbeat is younger than 0.7 of the lease; the last act before a send."""
+        """Raise `LeaseLost` unless the last heartbeat is younger than 0.7 of the lease; the last act before a send."""
         ...
 
     @property
@@ -34,38 +48,137 @@ class Lease(Protocol):
         ...
 
 
+class Checkpoint(Protocol):
+    """The history of builds. A stale epoch or a moved head raises `LeaseLost`."""
+
+    async def attach(self, claim: Claim) -> History:
+        """Raise the fence to the claim's epoch and read the log under it."""
+        ...
+
+    async def append(self, claim: Claim, head: int, entries: Sequence[Entry]) -> None:
+        """Append `entries` after `head`; the same again is no error."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Denied:
-    """What a denied reservation told: by whose doing, and until when."""
+class Advanced:
+    """Both halves of an Advance: the settlement stands, the reservation was granted or denied."""
+
+    outcome: Grant | Denial
+    allowance: Allowance
+
+
+class Budget(Protocol):
+    """The money of builds. A stale epoch raises `LeaseLost`, except where the protocol returns it as a denial."""
+
+    async def attach(self, claim: Claim) -> Sequence[Hold]:
+        """Raise the fence and tell the holds that are open, or were charged for their age."""
+        ...
+
+    async def reserve(self, claim: Claim, need: Need) -> Grant | Denial:
+        """Set money aside for one call."""
+        ...
+
+    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
+        """Settle the call `rid` and set money aside for the next, in one commit."""
+        ...
+
+    async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
+        """Book what the call `rid` has used; no usage books its whole hold."""
+        ...
+
+    async def release(self, claim: Claim, rid: str, reason: str) -> None:
+        """Give back the hold of a call that was never sent, or was refused unbilled."""
+        ...
+
+    async def charge(self, claim: Claim, rid: str, reason: str) -> None:
+        """Book the whole hold of a call whose outcome nobody knows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The sandbox of a build, and the operations whose fate matters."""
+
+    generation: int
+    operations: tuple[Operation, ...]
+
+
+class Fate(enum.Enum):
+    """What happens to the sandbox when the build needs it no more."""
+
+    PAUSE = "PAUSE"
+    KEEP_FOR_PREVIEW = "KEEP_FOR_PREVIEW"
+    DESTROY = "DESTROY"
+
+
+class Sandbox(Protocol):
+    """The effects of builds. A stale epoch raises `LeaseLost`, a replaced sandbox `StaleGeneration`."""
+
+    async def attach(self, claim: Claim, attach_number: int, tail_sequence: int) -> Attached:
+        """Raise the fence, and see to it that a sandbox is there or on its way."""
+        ...
+
+    async def dispatch(
+        self, claim: Claim, generation: int, op_id: str, log_sequence: int, tool: ToolInput
+    ) -> ToolAnswer:
+        """Run one tool call, once; the same id again follows it or repeats its result."""
+        ...
+
+    async def cancel(self, claim: Claim, generation: int, op_id: str) -> None:
+        """Kill the command of a running tool call."""
+        ...
+
+    async def snapshot(self, claim: Claim, generation: int) -> None:
+        """Take a snapshot of the project's files."""
+        ...
+
+    async def release(self, claim: Claim, generation: int, fate: Fate) -> None:
+        """End the use of the sandbox, with a last snapshot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Why and how long a build rests."""
 
     state: BuildState
-    account_version: int
+    denied_version: int
     wake_time: datetime
 
 
 class Builds(Protocol):
-    """The row of the build, fenced by the claim's epoch."""
+    """The row of the build in the orchestrator's own database, fenced by the claim's epoch."""
 
-    async def project(self, claim: Claim, entries: Sequence[Entry], spent_microdollars: int) -> None:
-        """Derive events, documents, inbox marks, counters and state from `entries`, in one transaction.
+    async def project(self, claim: Claim, history: History, spent_microdollars: int) -> None:
+        """Derive events, documents, inbox marks, counters and state from every entry above the build's cursor.
 
-        Idempotent by log sequence. `spent_microdollars` is what the budget last told; 0 for unknown. An OUTCOME entry
-        ends the build. Raises `LeaseLost` when the epoch has moved.
+        One transaction, idempotent. `spent_microdollars` is what the budget last told; 0 leaves it as it is. An
+        OUTCOME entry ends the build. Raises `LeaseLost` when the epoch has moved.
         """
-        ...
-
-    async def projected_sequence(self, claim: Claim) -> int:
-        """The log entry up to which the build is projected."""
         ...
 
     async def wake_generation(self, claim: Claim) -> int:
         """How often the build was woken; read it before the reservation whose denial would lead to `rest`."""
         ...
 
-    async def rest(self, claim: Claim, denied: Denied, wake_generation: int) -> bool:
-        """Put the build to rest and delete its ticket, unless it was woken or taken since: then False, and look again."""
+    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> bool:
+        """Put the build to rest and delete its ticket; False when it was woken or taken since, and must look again."""
         ...
 
     async def cancel_item(self, claim: Claim) -> str | None:
         """The inbox id of the unread cancellation, if one stands."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that a tenure works with."""
+
+    model: Model
+    checkpoint: Checkpoint
+    budget: Budget
+    sandbox: Sandbox
+    builds: Builds
+    lease: Lease
+    clock: Clock

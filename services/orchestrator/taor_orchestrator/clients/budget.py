@@ -1,0 +1,132 @@
+"""The money of builds, at the budget service."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+import grpc
+from taor.budget.v1 import budget_pb2 as pb
+from taor.budget.v1 import budget_pb2_grpc
+
+from taor_chassis.clock import Clock
+from taor_orchestrator.build import Claim
+from taor_orchestrator.clients.patience import patiently
+from taor_orchestrator.model.port import Usage
+from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need
+from taor_orchestrator.ports import Advanced
+
+
+class BudgetClient:
+    """Implements the `Budget` port."""
+
+    def __init__(self, channel: grpc.aio.Channel, clock: Clock) -> None:
+        self._stub: budget_pb2_grpc.BudgetServiceAsyncStub = budget_pb2_grpc.BudgetServiceStub(channel)
+        self._clock = clock
+
+    async def attach(self, claim: Claim) -> Sequence[Hold]:
+        """Raise the fence and tell the holds that are open, or were charged for their age."""
+        request = pb.AttachBuildRequest(build_id=claim.build_id, epoch=claim.epoch, owner=claim.owner)
+        response = await patiently(lambda: self._stub.AttachBuild(request))
+        return [_hold(each) for each in response.reservations]
+
+    async def reserve(self, claim: Claim, need: Need) -> Grant | Denial:
+        """Set money aside for one call."""
+        request = pb.ReserveRequest(build_id=claim.build_id, epoch=claim.epoch, need=_need(need))
+        asked_at_seconds = self._clock.boottime_seconds()
+        response = await patiently(lambda: self._stub.Reserve(request))
+        if response.HasField("grant"):
+            return _grant(need.rid, response.grant, asked_at_seconds)
+        return _denial(response.denial)
+
+    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
+        """Settle the call `rid` and set money aside for the next, in one commit."""
+        request = pb.AdvanceRequest(
+            build_id=claim.build_id, epoch=claim.epoch, settlement=_settlement(rid, usage), need=_need(need)
+        )
+        asked_at_seconds = self._clock.boottime_seconds()
+        response = await patiently(lambda: self._stub.Advance(request))
+        if response.HasField("grant"):
+            return Advanced(_grant(need.rid, response.grant, asked_at_seconds), _allowance(response.allowance))
+        return Advanced(_denial(response.denial), _allowance(response.allowance))
+
+    async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
+        """Book what the call `rid` has used; no usage books its whole hold."""
+        request = pb.SettleRequest(build_id=claim.build_id, settlement=_settlement(rid, usage))
+        response = await patiently(lambda: self._stub.Settle(request))
+        return _allowance(response.allowance)
+
+    async def release(self, claim: Claim, rid: str, reason: str) -> None:
+        """Give back the hold of a call that was never sent, or was refused unbilled."""
+        request = pb.ReleaseRequest(build_id=claim.build_id, epoch=claim.epoch, rid=rid, reason=reason)
+        await patiently(lambda: self._stub.Release(request))
+
+    async def charge(self, claim: Claim, rid: str, reason: str) -> None:
+        """Book the whole hold of a call whose outcome nobody knows."""
+        request = pb.ChargeRequest(build_id=claim.build_id, epoch=claim.epoch, rid=rid, reason=reason)
+        await patiently(lambda: self._stub.Charge(request))
+
+
+def _need(need: Need) -> pb.Need:
+    return pb.Need(
+        rid=need.rid,
+        needs_sequence=need.needs_sequence,
+        kind=pb.Reservation.CALL,
+        prompt_tokens=need.prompt_tokens,
+        min_output_tokens=need.min_output_tokens,
+        max_output_tokens=need.max_output_tokens,
+    )
+
+
+def _settlement(rid: str, usage: Usage | None) -> pb.Settlement:
+    if usage is None:
+        return pb.Settlement(rid=rid)
+    counted = pb.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_5m_tokens=usage.cache_write_5m_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+    )
+    return pb.Settlement(rid=rid, usage=counted)
+
+
+def _grant(rid: str, grant: pb.Grant, asked_at_seconds: float) -> Grant:
+    """The life of the hold is counted from before the question, so it never seems longer than it is."""
+    return Grant(
+        rid=rid,
+        held_microdollars=grant.held_microdollars,
+        prompt_microdollars_per_mtok=grant.prompt_microdollars_per_mtok,
+        output_microdollars_per_mtok=grant.output_microdollars_per_mtok,
+        rates_hold_up_to_prompt_tokens=grant.rates_hold_up_to_prompt_tokens,
+        max_output_tokens=grant.max_output_tokens,
+        price_id=grant.price_id,
+        expires_at_seconds=asked_at_seconds + grant.life_seconds,
+    )
+
+
+def _denial(denial: pb.Denial) -> Denial:
+    return Denial(
+        cause=DenialCause(pb.Denial.Cause.Name(denial.cause)),
+        account_version=denial.account_version,
+        refresh_time=denial.refresh_time.ToDatetime(datetime.UTC),
+        needed_microdollars=denial.needed_microdollars,
+        free_microdollars=denial.free_microdollars,
+    )
+
+
+def _hold(reservation: pb.Reservation) -> Hold:
+    return Hold(
+        rid=reservation.rid,
+        state=HoldState(pb.Reservation.State.Name(reservation.state)),
+        needs_sequence=reservation.needs_sequence,
+        earmark=reservation.kind == pb.Reservation.EARMARK,
+    )
+
+
+def _allowance(allowance: pb.Allowance) -> Allowance:
+    return Allowance(
+        limit_microdollars=allowance.limit_microdollars,
+        spent_microdollars=allowance.spent_microdollars,
+        build_spent_microdollars=allowance.build_spent_microdollars,
+    )

@@ -1,0 +1,80 @@
+"""The ends of a tenure: the build is closed, put to rest, or handed over."""
+
+from __future__ import annotations
+
+import datetime
+
+from taor_orchestrator import context, localtools
+from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested
+from taor_orchestrator.history import EntryKind
+from taor_orchestrator.money import DenialCause
+from taor_orchestrator.payment import MoneyDenied
+from taor_orchestrator.ports import Fate, Rest
+from taor_orchestrator.recovery import Act, next_step
+from taor_orchestrator.tenure import Tenure
+from taor_orchestrator.toolrun import CANCELLED
+from taor_orchestrator.transcript import tool_uses
+
+RETRY_WAITING_SECONDS = 10
+"""How long a build waits for the holds of its siblings before it looks again by itself."""
+WAKE_SPREAD_SECONDS = 120
+"""Over how many seconds the builds that wake at one midnight are spread."""
+
+
+async def close(tenure: Tenure, outcome: Outcome, inbox_ids: tuple[str, ...] = ()) -> Ended:
+    """Give back what is held, keep the files, log the outcome, and let it be seen."""
+    await tenure.give_back("the build has ended")
+    await tenure.log.flush()
+    await tenure.release_sandbox(_fate(outcome))
+    tenure.log.append(tenure.log.draft(EntryKind.OUTCOME, localtools.outcome_body(outcome), inbox_ids=inbox_ids))
+    return await leave(tenure, outcome)
+
+
+async def leave(tenure: Tenure, outcome: Outcome) -> Ended:
+    """The outcome is logged: let it be seen."""
+    await tenure.log.flush()
+    return Ended(outcome)
+
+
+async def cancel(tenure: Tenure) -> Ended:
+    """Answer what is open as cancelled and close the build."""
+    step = next_step(tenure.history)
+    if isinstance(step, Act):
+        uses = tool_uses(step.answer)
+        body = context.results_body(uses, [CANCELLED] * len(uses))
+        tenure.log.append(tenure.log.draft(EntryKind.USER, body))
+    item = await tenure.ports.builds.cancel_item(tenure.claim)
+    outcome = Outcome(BuildState.CANCELLED, "The build was cancelled.")
+    return await close(tenure, outcome, (item,) if item else ())
+
+
+async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
+    """Put the build to rest until there may be money; None when it was woken meanwhile and has to look again."""
+    await tenure.log.flush()
+    await tenure.release_sandbox(Fate.PAUSE)
+    tenure.detach_sandbox()
+    resting = _rest(tenure, denied)
+    if not await tenure.ports.builds.rest(tenure.claim, resting, denied.wake_generation):
+        return None
+    return Rested(resting.state, resting.wake_time)
+
+
+async def hand_over(tenure: Tenure) -> HandedOver:
+    """Leave the build at a turn boundary, with nothing held and everything written."""
+    await tenure.give_back("handed over")
+    await tenure.log.flush()
+    return HandedOver()
+
+
+def _fate(outcome: Outcome) -> Fate:
+    return Fate.KEEP_FOR_PREVIEW if outcome.preview_port else Fate.DESTROY
+
+
+def _rest(tenure: Tenure, denied: MoneyDenied) -> Rest:
+    """Until the allowance is refreshed, or for a moment when only other holds stand in the way."""
+    denial, now = denied.denial, tenure.ports.clock.now()
+    soon = now + datetime.timedelta(seconds=RETRY_WAITING_SECONDS)
+    if denial.cause is DenialCause.HOLDS:
+        return Rest(BuildState.WAITING_BUDGET, denial.account_version, soon)
+    spread = datetime.timedelta(seconds=int(tenure.claim.build_id[-4:], 16) % WAKE_SPREAD_SECONDS)
+    return Rest(BuildState.SLEEPING, denial.account_version, max(denial.refresh_time + spread, soon))

@@ -1,0 +1,82 @@
+"""The loop: think, act, observe, repeat."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from taor_orchestrator import context
+from taor_orchestrator.build import BuildState, Claim, Ending, Outcome
+from taor_orchestrator.closing import cancel, close, hand_over, leave, rest
+from taor_orchestrator.history import EntryKind
+from taor_orchestrator.model.port import CallFailed
+from taor_orchestrator.payment import MoneyDenied
+from taor_orchestrator.ports import Ports
+from taor_orchestrator.recovery import Act, Begin, Close, Leave, Nudge, Think, next_step
+from taor_orchestrator.takeover import take_over
+from taor_orchestrator.tenure import Tenure
+from taor_orchestrator.turn import CancelSeen, act, observe, think
+
+GO_ON = "You called no tool. Go on with the build, or call `finish`."
+
+
+async def run(claim: Claim, ports: Ports) -> Ending:
+    """Think, act, observe, repeat, until the build ends, rests, or is handed over.
+
+    What comes next is read from the log alone, so this is also how a build goes on after a crash, a hand-over or a
+    night's sleep. Raises `LeaseLost` when another worker has it, `DependencyDown` when a service stays away.
+    """
+    tenure = await take_over(claim, ports)
+    try:
+        while True:
+            if (ending := await _step(tenure)) is not None:
+                return ending
+    finally:
+        await tenure.close()
+
+
+async def _step(tenure: Tenure) -> Ending | None:
+    """Do what the log asks for next; how the tenure ends, when it does."""
+    lease = tenure.ports.lease
+    step = next_step(tenure.history)
+    if lease.cancel_requested.is_set() and not isinstance(step, Begin | Leave):
+        return await cancel(tenure)
+    match step:
+        case Begin():
+            _begin(tenure)
+        case Think() if lease.handing_over.is_set():
+            return await hand_over(tenure)
+        case Think():
+            return await _turn(tenure)
+        case Act(answer):
+            await observe(tenure, answer)
+        case Nudge():
+            tenure.log.append(tenure.log.draft(EntryKind.USER, context.note_body(GO_ON)))
+        case Close(outcome):
+            return await close(tenure, outcome)
+        case Leave(outcome):
+            return await leave(tenure, outcome)
+        case _:
+            assert_never(step)
+    return None
+
+
+async def _turn(tenure: Tenure) -> Ending | None:
+    """One turn, or the end of the tenure when there is no money for it or no model that answers."""
+    try:
+        answer = await think(tenure)
+    except MoneyDenied as denied:
+        return await rest(tenure, denied)
+    except CancelSeen:
+        return await cancel(tenure)
+    except CallFailed as failure:
+        return await close(tenure, Outcome(BuildState.FAILED, f"The model could not be called: {failure.message}"))
+    await act(tenure, answer)
+    return None
+
+
+def _begin(tenure: Tenure) -> None:
+    """Write down how the agent is set up and what it is asked for."""
+    claim, log = tenure.claim, tenure.log
+    if tenure.history.tail is None:
+        log.append(log.draft(EntryKind.HEAD, context.head_body(claim.model)))
+    log.append(log.draft(EntryKind.USER, context.assignment_body(claim.build_id, claim.assignment)))

@@ -1,0 +1,119 @@
+"""Pure rules of money in the loop: how large a prompt can be, and what answer a grant can pay for.
+
+The bound of a call is (prompt tokens) × dearest prompt rate + (output tokens) × output rate, rounded up once; the rates
+come with the grant, so no price is known here.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from taor_orchestrator.history import EntryKind, History
+
+MIN_OUTPUT_TOKENS = 2_048
+"""The smallest answer that is worth a call."""
+MAX_OUTPUT_TOKENS = 16_384
+"""The largest answer that is asked for."""
+PROMPT_MARGIN_TOKENS = 1_024
+"""What a provider may add to a prompt beyond its bytes: tool preamble, separators."""
+GUESSED_RESULT_BYTES = 4_096
+"""What the result of one tool call is taken to be, while it is still unknown."""
+HOLD_IDLE_SECONDS = 30.0
+"""A hold that waits longer for its call is given back, so that the user's other builds are not starved."""
+
+_MILLION = 1_000_000
+
+
+class DenialCause(enum.Enum):
+    """Why no money was set aside."""
+
+    LIMIT = "LIMIT"
+    HOLDS = "HOLDS"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the next call may need; `needs_sequence` is the log entry that must be durable before it is sent."""
+
+    rid: str
+    needs_sequence: int
+    prompt_tokens: int
+    min_output_tokens: int
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Money set aside for one call, with the rates it was computed from."""
+
+    rid: str
+    held_microdollars: int
+    prompt_microdollars_per_mtok: int
+    output_microdollars_per_mtok: int
+    rates_hold_up_to_prompt_tokens: int
+    max_output_tokens: int
+    price_id: str
+    expires_at_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """No money was set aside."""
+
+    cause: DenialCause
+    account_version: int
+    refresh_time: datetime
+    needed_microdollars: int
+    free_microdollars: int
+
+
+class HoldState(enum.Enum):
+    """How a take-over finds a reservation."""
+
+    HELD = "HELD"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reservation that a take-over has to decide on."""
+
+    rid: str
+    state: HoldState
+    needs_sequence: int
+    earmark: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the budget told at its last answer."""
+
+    limit_microdollars: int
+    spent_microdollars: int
+    build_spent_microdollars: int
+
+
+def prompt_bound(history: History) -> int:
+    """An upper bound of the next request's prompt tokens: what was counted last, and a token for every byte since."""
+    appended = 0
+    for entry in reversed(history.entries):
+        appended += len(entry.body)
+        if entry.kind is EntryKind.ASSISTANT and entry.call and entry.call.usage:
+            return entry.call.usage.prompt_tokens + appended + PROMPT_MARGIN_TOKENS
+    return appended + PROMPT_MARGIN_TOKENS
+
+
+def guessed_bound(history: History, tool_count: int) -> int:
+    """The bound of the next call while the results of the last answer's tools are still unknown."""
+    return prompt_bound(history) + tool_count * GUESSED_RESULT_BYTES
+
+
+def affordable_output_tokens(grant: Grant, prompt_tokens: int) -> int:
+    """The most output tokens that the grant carries beside this prompt; 0 when it does not carry the prompt."""
+    if prompt_tokens > grant.rates_hold_up_to_prompt_tokens:
+        return 0
+    left = grant.held_microdollars * _MILLION - prompt_tokens * grant.prompt_microdollars_per_mtok
+    return max(0, min(left // grant.output_microdollars_per_mtok, grant.max_output_tokens))

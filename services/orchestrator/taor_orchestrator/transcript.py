@@ -1,0 +1,53 @@
+"""Pure reading of logged messages: which tools an answer asks for, and how they were answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from taor_orchestrator.history import Entry
+
+CUT_OFF = "max_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One tool call of an answer; it must not run unless `is_complete`: an answer may be cut off in its midst."""
+
+    index: int
+    tool_use_id: str
+    name: str
+    input: Mapping[str, object]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What a tool call came to, as the model reads it."""
+
+    text: str
+    failed: bool = False
+
+
+def tool_uses(answer: Entry) -> tuple[Use, ...]:
+    """The tool calls of an ASSISTANT entry in order; `index` is the number of the content block."""
+    blocks = orjson.loads(answer.body)["content"]
+    was_cut = answer.call is not None and answer.call.stop_reason == CUT_OFF
+    last = len(blocks) - 1
+    return tuple(
+        Use(index, block["id"], block["name"], block["input"], not (was_cut and index == last))
+        for index, block in enumerate(blocks)
+        if block["type"] == "tool_use"
+    )
+
+
+def tool_results(message: Entry) -> tuple[ToolAnswer, ...]:
+    """The tool results of a USER entry, in the order of the calls that they answer."""
+    content = orjson.loads(message.body)["content"]
+    return tuple(
+        ToolAnswer(block["content"], block.get("is_error", False))
+        for block in content
+        if block["type"] == "tool_result"
+    )
