@@ -1,0 +1,140 @@
+"""The gRPC face of the budget service: messages in, messages out."""
+
+from typing import TypeAlias
+
+import grpc
+from taor.budget.v1 import budget_pb2 as pb
+from taor.budget.v1.budget_pb2_grpc import BudgetServiceServicer
+
+from taor_budget import pages, translate
+from taor_budget.accounts import Accounts
+from taor_budget.catalogue import Catalogue
+from taor_budget.ledger import Ledger
+from taor_budget.store.accounts import Binding
+from taor_budget.store.ledger import LedgerStore
+from taor_chassis.identity import current_caller
+
+Context: TypeAlias = grpc.aio.ServicerContext[object, object]
+
+
+class BudgetService(BudgetServiceServicer):
+    """Answers the calls of `taor.budget.v1.BudgetService`."""
+
+    def __init__(self, ledger: Ledger, accounts: Accounts, books: LedgerStore, offers: Catalogue) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._books = books
+        self._offers = offers
+
+    async def AdmitBuild(self, request: pb.AdmitBuildRequest, context: Context) -> pb.AdmitBuildResponse:
+        """Bind a build to the account that pays and to its model."""
+        admission = await self._accounts.admit(
+            current_caller().tenant_id,
+            translate.build_id_of(request.build_id),
+            translate.short_text_of("user_id", request.user_id),
+            translate.short_text_of("tier", request.tier),
+            request.model and translate.short_text_of("model", request.model),
+        )
+        return pb.AdmitBuildResponse(
+            model=admission.model,
+            tier=admission.plan.tier,
+            max_concurrent_builds=admission.plan.max_concurrent_builds,
+            priority=admission.plan.priority,
+            max_output_tokens=self._offers.max_output_tokens[admission.model],
+        )
+
+    async def AttachBuild(self, request: pb.AttachBuildRequest, context: Context) -> pb.AttachBuildResponse:
+        """Raise the fence, then tell the holds."""
+        build = await self._build(request.build_id)
+        owner = translate.short_text_of("owner", request.owner)
+        undecided = await self._ledger.attach(build, translate.epoch_of(request.epoch), owner)
+        allowance = await self._ledger.allowance(build.tenant_id, build.user_id)
+        return pb.AttachBuildResponse(
+            reservations=map(translate.wire_reservation_of, undecided), allowance=translate.wire_allowance_of(allowance)
+        )
+
+    async def Reserve(self, request: pb.ReserveRequest, context: Context) -> pb.ReserveResponse:
+        """Set money aside."""
+        build = await self._build(request.build_id)
+        epoch = translate.epoch_of(request.epoch)
+        need = translate.need_of(request.need, build.build_id, epoch)
+        return translate.reserved(await self._ledger.reserve(build, epoch, need))
+
+    async def Advance(self, request: pb.AdvanceRequest, context: Context) -> pb.AdvanceResponse:
+        """Settle one call and set money aside for the next."""
+        build = await self._build(request.build_id)
+        epoch = translate.epoch_of(request.epoch)
+        settlement = translate.settlement_of(request.settlement, build.build_id)
+        need = translate.need_of(request.need, build.build_id, epoch)
+        return translate.advanced(await self._ledger.advance(build, epoch, settlement, need))
+
+    async def Settle(self, request: pb.SettleRequest, context: Context) -> pb.SettleResponse:
+        """Book what a call has used."""
+        build = await self._build(request.build_id)
+        settlement = translate.settlement_of(request.settlement, build.build_id)
+        return translate.settled(await self._ledger.settle(build, settlement))
+
+    async def Release(self, request: pb.ReleaseRequest, context: Context) -> pb.ReleaseResponse:
+        """Give a hold back."""
+        build = await self._build(request.build_id)
+        epoch = translate.epoch_of(request.epoch)
+        rid = translate.closable_rid_of(request.rid, build.build_id, epoch)
+        reason = translate.short_text_of("reason", request.reason)
+        closing = await self._ledger.release(build, epoch, rid, reason)
+        return pb.ReleaseResponse(closing=translate.wire_closing_of(closing))
+
+    async def Charge(self, request: pb.ChargeRequest, context: Context) -> pb.ChargeResponse:
+        """Book a whole hold."""
+        build = await self._build(request.build_id)
+        epoch = translate.epoch_of(request.epoch)
+        rid = translate.closable_rid_of(request.rid, build.build_id, epoch)
+        reason = translate.short_text_of("reason", request.reason)
+        closing = await self._ledger.charge(build, epoch, rid, reason)
+        return pb.ChargeResponse(closing=translate.wire_closing_of(closing))
+
+    async def GetAllowance(self, request: pb.GetAllowanceRequest, context: Context) -> pb.GetAllowanceResponse:
+        """Tell what a user may spend today."""
+        tenant_id = current_caller().tenant_id
+        account = await self._accounts.account(tenant_id, translate.short_text_of("user_id", request.user_id))
+        allowance = await self._ledger.allowance(tenant_id, account.user_id)
+        return pb.GetAllowanceResponse(
+            allowance=translate.wire_allowance_of(allowance), tier=account.tier, time_zone=account.time_zone
+        )
+
+    async def ListPlans(self, request: pb.ListPlansRequest, context: Context) -> pb.ListPlansResponse:
+        """Tell the plans on offer."""
+        return pb.ListPlansResponse(plans=map(translate.wire_plan_of, self._offers.plans.all()))
+
+    async def ListPrices(self, request: pb.ListPricesRequest, context: Context) -> pb.ListPricesResponse:
+        """Tell the price table."""
+        prices = self._offers.prices.all()
+        return pb.ListPricesResponse(prices=[row for price in prices for row in translate.wire_prices_of(price)])
+
+    async def ListReservations(
+        self, request: pb.ListReservationsRequest, context: Context
+    ) -> pb.ListReservationsResponse:
+        """Tell a page of a build's reservations."""
+        build = await self._build(request.build_id)
+        size = pages.size_of(request.page_size, usual=500, most=1000)
+        epoch, k = pages.place_of(request.page_token, parts=2) or (0, 0)
+        page = await self._books.reservations(build.tenant_id, build.build_id, (epoch, k), size)
+        return pb.ListReservationsResponse(
+            reservations=map(translate.wire_reservation_of, page),
+            next_page_token=pages.token_of(page[-1].rid.epoch, page[-1].rid.k) if len(page) == size else "",
+        )
+
+    async def ListJournal(self, request: pb.ListJournalRequest, context: Context) -> pb.ListJournalResponse:
+        """Tell a page of an account's journal, and with the last one the balances that it adds up to."""
+        tenant_id = current_caller().tenant_id
+        account = await self._accounts.account(tenant_id, translate.short_text_of("user_id", request.user_id))
+        size = pages.size_of(request.page_size, usual=1000, most=5000)
+        (after,) = pages.place_of(request.page_token, parts=1) or (0,)
+        entries, balances = await self._books.journal(tenant_id, account.user_id, after, size)
+        return pb.ListJournalResponse(
+            entries=map(translate.wire_entry_of, entries),
+            balances=map(translate.wire_balance_of, balances),
+            next_page_token=pages.token_of(entries[-1].sequence) if len(entries) == size else "",
+        )
+
+    async def _build(self, build_id: str) -> Binding:
+        return await self._accounts.binding(current_caller().tenant_id, translate.build_id_of(build_id))

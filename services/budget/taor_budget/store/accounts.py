@@ -1,0 +1,84 @@
+"""The statements about accounts and the builds that they pay for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from taor_budget.plans import Plan
+
+_ACCOUNT = "SELECT tier, time_zone, anchor_day FROM accounts WHERE tenant_id = $1 AND user_id = $2"
+_NOW = "SELECT taor_now()"
+_OPEN = """
+INSERT INTO accounts (tenant_id, user_id, tier, time_zone, anchor_day, cycle_microdollars, created_at)
+SELECT $1, $2, $3, $4::text, extract(day FROM taor_now() AT TIME ZONE $4::text), $5, taor_now()
+ON CONFLICT DO NOTHING"""
+_BUILD = "SELECT user_id, model, wanted_tier, wanted_model FROM builds WHERE tenant_id = $1 AND build_id = $2"
+_ADMIT = """
+WITH admitted AS (
+    INSERT INTO builds (tenant_id, build_id, user_id, model, wanted_tier, wanted_model, admitted_at)
+    VALUES ($1, $2, $3, $4, $5, $6, taor_now()) ON CONFLICT DO NOTHING
+    RETURNING tenant_id, user_id, build_id)
+INSERT INTO periods (tenant_id, user_id, period) SELECT tenant_id, user_id, 'build/' || build_id FROM admitted"""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user's account: the plan, and what its days and billing cycles follow."""
+
+    tenant_id: str
+    user_id: str
+    tier: str
+    time_zone: str
+    anchor_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A build bound for good to the account that pays for it and to its model, and what it was admitted for."""
+
+    tenant_id: str
+    build_id: str
+    user_id: str
+    model: str
+    wanted_tier: str
+    wanted_model: str
+
+
+class AccountStore:
+    """Accounts and builds in PostgreSQL."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def now(self) -> datetime:
+        """The time by the database's clock."""
+        now = await self._pool.fetchval(_NOW)
+        assert isinstance(now, datetime)
+        return now
+
+    async def account(self, tenant_id: str, user_id: str) -> Account | None:
+        """The account of a user."""
+        row = await self._pool.fetchrow(_ACCOUNT, tenant_id, user_id)
+        return Account(tenant_id, user_id, *row.values()) if row else None
+
+    async def open(self, tenant_id: str, user_id: str, plan: Plan, time_zone: str) -> None:
+        """Open an account unless there is one; its cycles renew on the local day of this moment."""
+        await self._pool.execute(_OPEN, tenant_id, user_id, plan.tier, time_zone, plan.cycle_microdollars)
+
+    async def build(self, tenant_id: str, build_id: str) -> Binding | None:
+        """What a build was bound to."""
+        row = await self._pool.fetchrow(_BUILD, tenant_id, build_id)
+        return Binding(tenant_id, build_id, *row.values()) if row else None
+
+    async def admit(self, binding: Binding) -> None:
+        """Bind a build unless it is bound, and open the period that counts what it costs."""
+        await self._pool.execute(
+            _ADMIT,
+            binding.tenant_id,
+            binding.build_id,
+            binding.user_id,
+            binding.model,
+            binding.wanted_tier,
+            binding.wanted_model,
+        )
