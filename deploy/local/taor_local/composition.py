@@ -90,6 +90,8 @@ def _environment_of(
     match service:
         case "orchestrator":
             variables |= _orchestrator_only(blueprint)
+        case "checkpoint":
+            variables["TAOR_CHECKPOINT_MASTER_KEY"] = read_or_make_secret(blueprint.folders.master_key)
         case "sandbox":
             variables |= _sandbox_only(blueprint)
     return variables

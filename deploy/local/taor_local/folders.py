@@ -62,6 +62,11 @@ class Folders:
         return self.run / "token"
 
     @property
+    def master_key(self) -> Path:
+        """What opens the keys of the projects. It stands beside the data, because it must live as long."""
+        return self.data / "master-key"
+
+    @property
     def passwords(self) -> Path:
         """The passwords of the database roles."""
         return self.run / "passwords.json"

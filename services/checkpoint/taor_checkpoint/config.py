@@ -11,10 +11,16 @@ from taor_checkpoint.envelope import KEY_BYTES
 
 def _mistake_in_key(text: str) -> str | None:
     try:
-        secret = base64.b64decode(text, validate=True)
+        secret = _decoded(text)
     except binascii.Error:
         return "is not base64"
     return None if len(secret) == KEY_BYTES else f"has {len(secret)} bytes instead of {KEY_BYTES}"
+
+
+def _decoded(text: str) -> bytes:
+    """Base64 of either alphabet (RFC 4648), with or without its padding."""
+    standard = text.translate(str.maketrans("-_", "+/")).rstrip("=")
+    return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +40,4 @@ class CheckpointConfig:
     @property
     def master_secret(self) -> bytes:
         """The master key as bytes."""
-        return base64.b64decode(self.master_key)
+        return _decoded(self.master_key)
