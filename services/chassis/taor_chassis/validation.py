@@ -49,7 +49,9 @@ def require_text(field: str, value: str, *, max_bytes: int) -> str:
 
 
 def within(field: str, value: str, *, max_bytes: int) -> str:
-    """Return a text, possibly empty, that is not longer than `max_bytes` in UTF-8."""
+    """Return a text, possibly empty, that PostgreSQL can store and that is not longer than `max_bytes` in UTF-8."""
+    if "\0" in value:
+        raise FieldInvalid(field, "a NUL character cannot be stored; leave it out")
     if len(value) * 4 > max_bytes and (size := len(value.encode())) > max_bytes:
         _refuse_size(field, size, max_bytes)
     return value

@@ -3,7 +3,6 @@
 import sys
 
 from taor_chassis.main import run
-
 from taor_checkpoint.app import app
 from taor_checkpoint.config import CheckpointConfig
 

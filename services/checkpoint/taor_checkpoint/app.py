@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from taor.checkpoint.v1.checkpoint_pb2_grpc import add_CheckpointServiceServicer_to_server
+
 from taor_chassis.database import running_pool
 from taor_chassis.server import Registration
-
 from taor_checkpoint.config import CheckpointConfig
 from taor_checkpoint.envelope import Key
 from taor_checkpoint.history import History

@@ -5,7 +5,6 @@ import binascii
 from dataclasses import dataclass
 
 from taor_chassis.config import field
-
 from taor_checkpoint.envelope import KEY_BYTES
 
 

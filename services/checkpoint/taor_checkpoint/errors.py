@@ -14,6 +14,7 @@ ServiceError
 """
 
 import grpc
+
 from taor_chassis.errors import ServiceError
 
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import grpc
 from taor.checkpoint.v1 import checkpoint_pb2 as pb
 from taor.checkpoint.v1.checkpoint_pb2_grpc import CheckpointServiceServicer
+
 from taor_chassis.identity import current_caller
 from taor_chassis.validation import require_between
-
 from taor_checkpoint import translate
 from taor_checkpoint.entries import SessionId
 from taor_checkpoint.history import History

@@ -6,6 +6,7 @@ from datetime import UTC
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from taor.checkpoint.v1 import checkpoint_pb2 as pb
+
 from taor_chassis.validation import (
     FieldInvalid,
     FieldMissing,
@@ -16,7 +17,6 @@ from taor_chassis.validation import (
     require_text,
     within,
 )
-
 from taor_checkpoint.entries import Claim, Kind, LogEntry, ModelCall, NewEntry, Session, SessionId, Usage
 
 MAX_ID_BYTES = 200

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import asyncpg
+
 from taor_chassis.database import running_pool
 from taor_checkpoint.entries import Claim, Kind, LogEntry, ModelCall, NewEntry, SessionId, Usage
 from taor_checkpoint.envelope import KEY_BYTES, Key

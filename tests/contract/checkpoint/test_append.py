@@ -2,9 +2,9 @@
 
 import asyncpg
 import pytest
+
 from taor_checkpoint.entries import NewEntry, SessionId
 from taor_checkpoint.errors import HeadMoved, InboxIdRepeated, LogClosed, SessionNotFound
-
 from tests.contract.checkpoint.laboratory import Laboratory, assistant, claim, head, outcome, user
 
 

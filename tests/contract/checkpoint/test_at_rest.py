@@ -1,11 +1,11 @@
 """What the database holds: no body in clear, nothing that could be changed unnoticed, hot statements by index."""
 
 import pytest
+
 from taor_checkpoint.entries import SessionId
 from taor_checkpoint.envelope import Key
 from taor_checkpoint.errors import EntryCorrupt, ProjectKeyUnreadable
 from taor_checkpoint.store.entries import Range
-
 from tests.contract.checkpoint.laboratory import Laboratory, assistant, claim, head, running_laboratory, user
 from tests.support.postgres import MigratedDatabase
 

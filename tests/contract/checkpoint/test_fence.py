@@ -1,8 +1,8 @@
 """Only the newest claim of a build can write its log (C2)."""
 
 import pytest
-from taor_checkpoint.errors import NotAttached, ProjectMismatch, StaleEpoch
 
+from taor_checkpoint.errors import NotAttached, ProjectMismatch, StaleEpoch
 from tests.contract.checkpoint.laboratory import Laboratory, claim, head, user
 
 

@@ -5,7 +5,6 @@ import asyncio
 from taor_checkpoint.entries import SessionId
 from taor_checkpoint.errors import HeadMoved
 from taor_checkpoint.store.entries import Outcome
-
 from tests.contract.checkpoint.laboratory import Laboratory, claim, head, user
 
 # An append has looked at its session when it wants to write its entries: there this lock stops it.

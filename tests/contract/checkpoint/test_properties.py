@@ -16,10 +16,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+
 from taor_checkpoint.entries import Kind, LogEntry, NewEntry, SessionId
 from taor_checkpoint.errors import HeadMoved, StaleEpoch
 from taor_checkpoint.store.entries import Range
-
 from tests.contract.checkpoint import laboratory as lab
 from tests.support.loop_thread import LoopThread
 from tests.support.postgres import MigratedDatabase

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import pytest
-from taor_checkpoint.errors import CheckpointError
 
+from taor_checkpoint.errors import CheckpointError
 from tests.contract.checkpoint import test_append, test_fence, test_interleavings
 from tests.contract.checkpoint.laboratory import Laboratory, running_laboratory
 from tests.support.postgres import MigratedDatabase

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from taor.checkpoint.v1.checkpoint_pb2_grpc import CheckpointServiceStub
+
 from taor_chassis.client import open_channel
 from taor_chassis.server import running_server
 from taor_checkpoint.app import app
 from taor_checkpoint.config import CheckpointConfig
-
 from tests.service.checkpoint.messages import Checkpoint
 from tests.support.postgres import MigratedDatabase
 

@@ -7,8 +7,8 @@ import grpc
 import pytest
 from taor.checkpoint.v1 import checkpoint_pb2 as pb
 from taor.checkpoint.v1.errors_pb2 import ErrorReason
-from taor_chassis.boundary import error_info
 
+from taor_chassis.boundary import error_info
 from tests.service.checkpoint.messages import BUILD, Checkpoint, append, assistant, attach, head, read, user
 
 MIB = 1 << 20
@@ -74,6 +74,7 @@ REFUSALS: dict[str, tuple[str, dict[str, str], Call]] = {
         {"build_id": "none"},
         lambda c: c.GetSession(pb.GetSessionRequest(build_id="none")),
     ),
+    "NUL in a name": ("FIELD_INVALID", {"field": "owner"}, lambda c: attach(c, epoch=3, owner="a\0b")),
     "no kind": ("FIELD_MISSING", {"field": "entries[0].kind"}, lambda c: append(c, 2, pb.LogEntry(body=b"x"), epoch=2)),
     "no body": ("FIELD_MISSING", {"field": "entries[1].body"}, lambda c: append(c, 2, user(), user(b""), epoch=2)),
     "no entries": ("FIELD_INVALID", {"field": "entries"}, lambda c: append(c, 2, epoch=2)),

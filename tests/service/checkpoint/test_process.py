@@ -10,8 +10,8 @@ from pathlib import Path
 
 import grpc
 from taor.checkpoint.v1.checkpoint_pb2_grpc import CheckpointServiceStub
-from taor_chassis.client import open_channel
 
+from taor_chassis.client import open_channel
 from tests.service.checkpoint.conftest import MASTER_KEY, TOKEN
 from tests.service.checkpoint.messages import Checkpoint, append, attach, head, read, user
 from tests.support.postgres import MigratedDatabase

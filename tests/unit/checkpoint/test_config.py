@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+
 from taor_chassis.config import ConfigError, load
 from taor_checkpoint.config import CheckpointConfig
 

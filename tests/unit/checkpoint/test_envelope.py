@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from taor_checkpoint.envelope import Key, ProjectKey, Unopened, new_wrapped_key
 
 MASTER = Key(bytes(32))
