@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from taor_local.endpoints import Endpoints
-from taor_local.installation import down, ensure_up
+from taor_local.installation import down, ensure_up, status
 from taor_local.options import Options
-from taor_local.processes import processes_naming
+from taor_local.processes import ProcessId, descendants, processes_naming
+from tests.support.postgres import roomy_folder
 
 PORTS = 6
 ATTEMPTS = 200
@@ -20,12 +22,13 @@ ATTEMPTS = 200
 @pytest.fixture
 def installation_options() -> Iterator[Options]:
     """A data folder of its own and six free ports; whatever runs there is stopped afterwards, and must then be gone."""
-    folder = Path(tempfile.mkdtemp(prefix="taor-installation-"))
+    folder = Path(tempfile.mkdtemp(prefix="taor-installation-", dir=roomy_folder()))
     folder.chmod(0o711)  # as root, PostgreSQL is another user and must pass through
     options = Options(data=folder / "data", base_port=free_base_port())
     yield options
+    family = family_of(options)
     down(options)
-    left = list(processes_naming(str(options.data)))
+    left = [process for process in family if process.is_alive()] + list(processes_naming(str(options.data)))
     shutil.rmtree(folder)
     assert left == [], "processes outlived the installation"
 
@@ -34,6 +37,12 @@ def installation_options() -> Iterator[Options]:
 def running_installation(installation_options: Options) -> Endpoints:
     """All of taor, up: the real supervisor, PostgreSQL, the scripted model and the four services."""
     return ensure_up(installation_options, lambda _: None)
+
+
+def family_of(options: Options) -> tuple[ProcessId, ...]:
+    """List the supervisor and everything below it, sandboxes included; nothing when it does not run."""
+    supervisor = status(options).supervisor
+    return (supervisor, *descendants(supervisor.pid)) if supervisor and supervisor.is_alive() else ()
 
 
 def free_base_port() -> int:

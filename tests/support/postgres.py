@@ -13,13 +13,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
+
 from taor_local import postgres
 from taor_local.folder_lock import try_lock
-
 from tests.support.loop_thread import LoopThread
 
 FOLDER_PREFIX = "taor-test-"
@@ -66,19 +67,17 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL without fsync, in memory where there is room."""
-    parent = _roomy_folder()
-    _sweep(parent)
-    folder, owner = _owned_folder(parent)
-    cluster = postgres.Cluster(folder / "pg", folder / "pg" / "socket", secrets.token_hex(16), postgres.NOT_DURABLE)
+    folder = owned_folder(roomy_folder())
+    home = folder.path / "pg"
+    cluster = postgres.Cluster(home, home / "socket", secrets.token_hex(16), postgres.NOT_DURABLE)
     postgres.initialise(cluster)
-    process = _start(cluster, folder / "log")
+    process = _start(cluster, folder.path / "log")
     server = PostgresServer(cluster)
     yield server
     server.close()
     process.send_signal(signal.SIGINT)
     process.wait(timeout=30)
-    os.close(owner)
-    shutil.rmtree(folder)
+    folder.remove()
 
 
 @pytest.fixture
@@ -125,28 +124,45 @@ def _start(cluster: postgres.Cluster, log_path: Path) -> subprocess.Popen[bytes]
     return process
 
 
-def _roomy_folder() -> Path:
+@dataclass(frozen=True, slots=True)
+class OwnedFolder:
+    """A temporary folder whose lock says that this run lives."""
+
+    path: Path
+    lock: int
+
+    def remove(self) -> None:
+        """Remove the folder and give up the lock."""
+        shutil.rmtree(self.path)
+        os.close(self.lock)
+
+
+def roomy_folder() -> Path:
+    """Choose memory where there is room for databases, else the disk."""
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOMY_BYTES:
         return memory
     return Path(tempfile.gettempdir())
 
 
-def _owned_folder(parent: Path) -> tuple[Path, int]:
-    """Make a folder whose lock says that this run lives; it gets its final name only once it is locked."""
+def owned_folder(parent: Path) -> OwnedFolder:
+    """Make a folder of this run, and remove those of runs that were killed.
+
+    It gets its final name only once it is locked, so that another run never takes it for an abandoned one.
+    """
+    _sweep(parent)
     unfinished = Path(tempfile.mkdtemp(prefix="taor-new-", dir=parent))
-    owner = try_lock(unfinished / "owner")
-    assert owner is not None
+    lock = try_lock(unfinished / "owner")
+    assert lock is not None
     unfinished.chmod(0o711)  # when started as root the server is somebody else, who must pass through
-    return unfinished.rename(parent / unfinished.name.replace("taor-new-", FOLDER_PREFIX)), owner
+    return OwnedFolder(unfinished.rename(parent / unfinished.name.replace("taor-new-", FOLDER_PREFIX)), lock)
 
 
 def _sweep(parent: Path) -> None:
-    """Remove the folders of runs that were killed: nobody holds their lock any more."""
     for folder in parent.glob(f"{FOLDER_PREFIX}*"):
         if folder.stat().st_uid != os.geteuid():
             continue
-        owner = try_lock(folder / "owner")
-        if owner is not None:
+        lock = try_lock(folder / "owner")
+        if lock is not None:
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(owner)
+            os.close(lock)

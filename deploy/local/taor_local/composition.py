@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from taor_local import environment, postgres
 from taor_local.databases import ensure_databases, read_or_make_passwords
 from taor_local.endpoints import Endpoints
-from taor_local.files import read_or_make_secret
 from taor_local.folders import Folders
 from taor_local.launch import Launch
 from taor_local.part import Chore, Part, Stage
@@ -33,12 +32,12 @@ class Blueprint:
 
 
 def compose(blueprint: Blueprint) -> Sequence[Stage]:
-    """Lay out the stages. Makes the secrets and the data folder of PostgreSQL where they are missing."""
+    """Lay out the stages. Makes passwords and the data folder of PostgreSQL where they are missing."""
     folders = blueprint.folders
     passwords = read_or_make_passwords(folders.passwords, ROLES)
     cluster = postgres.Cluster(folders.postgres, folders.socket_folder(), passwords[postgres.SUPERUSER])
     postgres.initialise(cluster)
-    token = read_or_make_secret(folders.token)
+    token = blueprint.endpoints.read_token()
     launches = {service: _environment_of(service, blueprint, cluster, passwords, token) for service in SERVICES}
 
     async def prepare() -> None:

@@ -1,8 +1,8 @@
 """Runs in a fresh interpreter, ties the process to its parent, gives up root where told, and becomes the command.
 
-Usage: python -I -S exec_shim.py DEATH_SIGNAL PARENT_PID UID GID LOCK STALE COMMAND [ARGUMENT...]
-UID -1 keeps the identity. LOCK is a file that the command holds locked as long as one of its processes lives, STALE a
-file of an earlier run that is removed once the lock is ours; both may be empty.
+Usage: python -I -S exec_shim.py DEATH_SIGNAL PARENT_PID UID GID LOCK N STALE_1 … STALE_N COMMAND [ARGUMENT...]
+UID -1 keeps the identity. LOCK is a file that the command holds locked as long as one of its processes lives, or empty;
+the STALE files are of an earlier run and are removed once the lock is ours.
 
 A file of its own instead of `preexec_fn`, which is unsafe in a process that has threads.
 """
@@ -18,7 +18,7 @@ PR_SET_NO_NEW_PRIVS = 38
 LOCK_WAIT_SECONDS = 15.0
 
 
-def hold(lock: str, stale: str) -> None:
+def hold(lock: str) -> None:
     """Take the lock and leave its descriptor open for the command; end with a message when another run keeps it."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(descriptor, True)
@@ -31,8 +31,13 @@ def hold(lock: str, stale: str) -> None:
             if time.monotonic() > deadline:
                 sys.exit(f"another process still holds {lock}")
             time.sleep(0.02)
-    if stale and os.path.exists(stale):  # noqa: PTH110 - importing pathlib would double the start-up time
-        os.unlink(stale)  # noqa: PTH108 - the same
+
+
+def remove(stale: list[str]) -> None:
+    """Remove what an earlier run may have left."""
+    for path in stale:
+        if os.path.exists(path):  # noqa: PTH110 - importing pathlib would double the start-up time
+            os.unlink(path)  # noqa: PTH108 - the same
 
 
 def become(uid: int, gid: int) -> None:
@@ -60,10 +65,12 @@ def prctl(option: int, value: int) -> None:
 def main(arguments: list[str]) -> None:
     """Do what the module's docstring says; never returns."""
     death_signal, parent_pid, uid, gid = map(int, arguments[:4])
-    lock, stale, *command = arguments[4:]
+    lock, count, *rest = arguments[4:]
+    stale, command = rest[: int(count)], rest[int(count) :]
     die_with(parent_pid, death_signal)
     if lock:
-        hold(lock, stale)
+        hold(lock)
+        remove(stale)
     if uid >= 0:
         become(uid, gid)
         # Again: the kernel clears the death signal when credentials change.

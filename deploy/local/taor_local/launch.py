@@ -22,8 +22,8 @@ class Launch:
     identity: Identity | None = None
     lock: Path | None = None
     """Held by the child and its descendants until the last of them is gone; its start waits for it (15 s at most)."""
-    stale: Path | None = None
-    """Left behind by a crash; removed under the lock."""
+    stale: tuple[Path, ...] = ()
+    """Files that a crash may have left behind; removed under the lock."""
 
     def tied_command(self) -> tuple[str, ...]:
         """Give the command that ties the child to this process.
@@ -33,4 +33,5 @@ class Launch:
         uid, gid = (self.identity.uid, self.identity.gid) if self.identity else (-1, -1)
         shim = (sys.executable, "-I", "-S", str(Path(exec_shim.__file__)))
         numbers = (str(int(self.death_signal)), str(os.getpid()), str(uid), str(gid))
-        return (*shim, *numbers, str(self.lock or ""), str(self.stale or ""), *self.command)
+        lock = (str(self.lock or ""), str(len(self.stale)), *map(str, self.stale))
+        return (*shim, *numbers, *lock, *self.command)

@@ -93,8 +93,8 @@ def launch(cluster: Cluster) -> Launch:
         death_signal=signal.SIGINT,  # PostgreSQL's fast shutdown: sessions are cut, the data is closed cleanly
         identity=identity,
         lock=cluster.home / "lock",
-        # Under the lock no server runs here: a pid file can only name a stranger that got the same number.
-        stale=cluster.data / "postmaster.pid",
+        # Under the lock no server runs here: these can only name a stranger with the same number, or a zombie.
+        stale=(cluster.data / "postmaster.pid", cluster.socket_folder / f".s.PGSQL.{PORT}.lock"),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from taor_local.endpoints import Endpoints, write_endpoints
 from taor_local.errors import LocalError
+from taor_local.files import read_or_make_secret
 from taor_local.folder_lock import lock
 from taor_local.folders import Folders
 from taor_local.leftovers import end_leftovers
@@ -35,6 +36,7 @@ def supervise(folders: Folders, endpoints: Endpoints, compose: Callable[[], Sequ
     try:
         end_leftovers(folders)
         write_state(folders.state, ourselves)
+        read_or_make_secret(folders.token)
         require_free(endpoints.listening())
         write_endpoints(endpoints)
         asyncio.run(Supervisor(compose(), folders, sys.prefix).run())
