@@ -1,6 +1,6 @@
-"""What the loop asks of a model: one call over ready bytes, and an answer to keep for ever or a failure that says who pays.
+"""What the loop asks of a model: one call over ready bytes, and an answer to keep or a failure that says who pays.
 
-    CallFailed          one call that gave no complete answer; `outcome` decides the hold, `retryable` decides the loop
+CallFailed      one call that gave no complete answer; `outcome` decides the hold, `retryable` decides the loop
 """
 
 from __future__ import annotations
@@ -65,12 +65,19 @@ class ToolUse:
     complete: bool
 
 
-Block = Thinking | Text | ToolUse
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A block of a kind that we only keep and send again."""
+
+    kind: str
+
+
+Block = Thinking | Text | ToolUse | Opaque
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One complete answer. `message` is the exact JSON of `{"role":"assistant","content":[…]}`, to be stored and sent again verbatim.
+    """One complete answer; `message` is the JSON `{"role":"assistant","content":[…]}`, stored and sent again verbatim.
 
     `blocks` reads the same content in the same order, one for one. `usage` is None when the server left fields out.
     """
@@ -150,12 +157,11 @@ class CallFailed(Exception):
 class Model(Protocol):
     """A model that answers one request at a time for each caller; many callers may share it."""
 
-    async def call(
-        self, request: bytes, *, on_delta: Callable[[Delta], None] | None, timeout_seconds: float
-    ) -> Answer:
+    async def call(self, request: bytes, *, on_delta: Callable[[Delta], None] | None, timeout_seconds: float) -> Answer:
         """Send these bytes once (the whole JSON body, `"stream":true` included) and wait for the complete answer.
 
-        Never repeats the request by itself. Raises `CallFailed`; cancelling the task closes the stream, whose cost is then unknown.
+        Never repeats the request by itself. Raises `CallFailed`; cancelling the task closes the stream, and its cost is
+        then unknown.
         """
         ...
 
