@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from taor_local import environment, postgres
 from taor_local.databases import ensure_databases, read_or_make_passwords
 from taor_local.endpoints import Endpoints
+from taor_local.files import read_or_make_secret
 from taor_local.folders import Folders
 from taor_local.launch import Launch
 from taor_local.part import Chore, Part, Stage
