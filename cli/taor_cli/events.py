@@ -1,0 +1,98 @@
+"""What happens in a build, in the order in which it happens."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from taor_cli.builds import BuildState
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The build went into another state."""
+
+    kind: ClassVar[str] = "state_changed"
+    before: BuildState
+    after: BuildState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """The model has answered."""
+
+    kind: ClassVar[str] = "turn_taken"
+    turn: int
+    text: str
+    prompt_tokens: int
+    cache_read_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The agent calls a tool."""
+
+    kind: ClassVar[str] = "tool_called"
+    op_id: str
+    tool: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A tool has answered."""
+
+    kind: ClassVar[str] = "tool_answered"
+    op_id: str
+    tool: str
+    failed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrated:
+    """The agent tells its user what it is doing."""
+
+    kind: ClassVar[str] = "narrated"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """The agent has written a section of the documentation."""
+
+    kind: ClassVar[str] = "documented"
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The build has ended; nothing follows."""
+
+    kind: ClassVar[str] = "ended"
+    state: BuildState
+    message: str
+    verification_command: str
+    verification_outcome: str
+    preview_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfamiliar:
+    """Something that a newer installation tells and this command does not know."""
+
+    kind: ClassVar[str] = "unfamiliar"
+
+
+What = StateChanged | TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | Ended | Unfamiliar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, with its number in the build."""
+
+    sequence: int
+    log_sequence: int
+    time: datetime
+    what: What

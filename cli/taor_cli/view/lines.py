@@ -1,0 +1,97 @@
+"""Events as lines: what a terminal scrolls and what a log file keeps. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import assert_never
+
+from taor_cli.builds import BuildState
+from taor_cli.events import (
+    Documented,
+    Ended,
+    Event,
+    Narrated,
+    StateChanged,
+    ToolAnswered,
+    ToolCalled,
+    TurnTaken,
+    Unfamiliar,
+    What,
+)
+from taor_cli.view.text import duration, last_lines, one_line, tokens
+
+FAILURE_LINES = 4
+
+
+class Tone(Enum):
+    """How a line is meant; the live view gives each a colour."""
+
+    QUIET = "quiet"
+    PLAIN = "plain"
+    VOICE = "voice"
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a build's story."""
+
+    mark: str
+    text: str
+    tone: Tone
+
+
+def lines_of(what: What) -> tuple[Line, ...]:
+    """How a thing that happened is told; some things are not worth a line."""
+    match what:
+        case TurnTaken():
+            return _turn(what)
+        case ToolCalled():
+            return (Line("›", f"{what.tool} {one_line(what.summary, 120)}".rstrip(), Tone.PLAIN),)
+        case ToolAnswered():
+            return _answer(what)
+        case Narrated():
+            return (Line("“", one_line(what.message, 400), Tone.VOICE),)
+        case Documented():
+            return (Line("¶", f"documentation: {one_line(what.section)}", Tone.QUIET),)
+        case StateChanged():
+            reason = f" ({one_line(what.reason)})" if what.reason else ""
+            return (Line("·", f"{what.before.lower()} → {what.after.lower()}{reason}", Tone.QUIET),)
+        case Ended():
+            return _end(what)
+        case Unfamiliar():
+            return ()
+        case _:
+            assert_never(what)
+
+
+def plain(event: Event, began: datetime) -> tuple[str, ...]:
+    """The lines of an event as plain text, each with the seconds since the build was started."""
+    at = duration((event.time - began).total_seconds())
+    return tuple(f"{at:>12}  {line.mark} {line.text}" for line in lines_of(event.what))
+
+
+def _turn(turn: TurnTaken) -> tuple[Line, ...]:
+    cached = f", {tokens(turn.cache_read_tokens)} cached" if turn.cache_read_tokens else ""
+    numbers = f"{tokens(turn.prompt_tokens)} in{cached}, {tokens(turn.output_tokens)} out tokens"
+    head = Line("●", f"turn {turn.turn}: {numbers}", Tone.QUIET)
+    return (head, Line(" ", one_line(turn.text), Tone.PLAIN)) if turn.text.strip() else (head,)
+
+
+def _answer(answer: ToolAnswered) -> tuple[Line, ...]:
+    if not answer.failed:
+        return ()
+    why = tuple(Line(" ", text, Tone.QUIET) for text in last_lines(answer.text, FAILURE_LINES))
+    return (Line("✗", f"{answer.tool} failed", Tone.BAD), *why)
+
+
+def _end(end: Ended) -> tuple[Line, ...]:
+    good = end.state is BuildState.SUCCEEDED
+    head = Line(
+        "✓" if good else "✗", f"{end.state.lower()}: {one_line(end.message, 400)}", Tone.GOOD if good else Tone.BAD
+    )
+    if not end.verification_command:
+        return (head,)
+    proof = f"verified by `{one_line(end.verification_command)}`: {one_line(end.verification_outcome)}"
+    return (head, Line(" ", proof, Tone.QUIET))

@@ -1,0 +1,68 @@
+"""What a watcher knows about a build: a fold over its events. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from taor_cli.builds import Allowance, Build, BuildState
+from taor_cli.events import Ended, Event, StateChanged, ToolAnswered, ToolCalled, TurnTaken
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What the build has cost so far, and what its user may spend today."""
+
+    spent_microdollars: int
+    today: Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A build at one moment of its story."""
+
+    build_id: str
+    project_id: str
+    model: str
+    scripted: bool
+    began: datetime
+    state: BuildState = BuildState.QUEUED
+    turns: int = 0
+    tool_calls: int = 0
+    failed_tool_calls: int = 0
+    running: tuple[ToolCalled, ...] = ()
+    last_sequence: int = 0
+    ended: Ended | None = None
+    ended_at: datetime | None = None
+    money: Money | None = None
+    lost_seconds: float | None = None
+    """How long the connection has been lost; None while it stands."""
+
+
+def first_picture(build: Build, *, scripted: bool) -> Picture:
+    """The picture before the first event."""
+    return Picture(build.build_id, build.project_id, build.model, scripted, build.create_time)
+
+
+def observe(picture: Picture, event: Event) -> Picture:
+    """The picture after one more event."""
+    picture = replace(picture, last_sequence=event.sequence, lost_seconds=None)
+    match event.what:
+        case TurnTaken(turn=turn):
+            return replace(picture, turns=turn)
+        case ToolCalled() as called:
+            return replace(picture, tool_calls=picture.tool_calls + 1, running=(*picture.running, called))
+        case ToolAnswered() as answered:
+            return _answered(picture, answered)
+        case StateChanged(after=state):
+            return replace(picture, state=state)
+        case Ended() as ended:
+            return replace(picture, state=ended.state, ended=ended, ended_at=event.time, running=())
+        case _:
+            return picture
+
+
+def _answered(picture: Picture, answered: ToolAnswered) -> Picture:
+    return replace(
+        picture,
+        failed_tool_calls=picture.failed_tool_calls + answered.failed,
+        running=tuple(call for call in picture.running if call.op_id != answered.op_id),
+    )
