@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import orjson
 import pytest
+
 from taor_model_simulator.library import Library
 from taor_model_simulator.record import Record
 from taor_model_simulator.server import running

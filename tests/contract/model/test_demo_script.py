@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
 import taor_local
 from taor_model_simulator.library import Library
 from taor_model_simulator.record import Record

@@ -1,0 +1,196 @@
+"""The adapter with the real SDK against the scripted model over HTTP: answers, and every way to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from taor_orchestrator.model import open_model
+from taor_orchestrator.model.port import (
+    CallFailed,
+    Delta,
+    DeltaKind,
+    FailureKind,
+    Model,
+    Outcome,
+    StopReason,
+    Text,
+    Thinking,
+    ToolUse,
+)
+
+LONG = "A sentence of the system prompt that is long enough to be cached. " * 100
+
+
+@pytest.fixture
+async def model(simulation) -> AsyncIterator[Model]:
+    opened = open_model(api_key="test", base_url=simulation.url)
+    yield opened
+    await opened.close()
+
+
+def request(script: str, *answered: bytes, **fields: object) -> bytes:
+    """A request body; every answered message is followed by a result for each of its tool calls."""
+    messages: list[object] = [{"role": "user", "content": f"A brief.\ntaor-script: {script}"}]
+    for message in answered:
+        uses = [block["id"] for block in orjson.loads(message)["content"] if block["type"] == "tool_use"]
+        results = [{"type": "tool_result", "tool_use_id": use, "content": "ok"} for use in uses]
+        messages += [orjson.Fragment(message), {"role": "user", "content": results}]
+    body = {"model": "claude-sonnet-5-5", "max_tokens": 4000, "thinking": {"type": "adaptive"}, "stream": True}
+    return orjson.dumps({**body, **fields, "messages": messages})
+
+
+async def ask(model: Model, body: bytes, seconds: float = 10.0, deltas: list[Delta] | None = None):
+    return await model.call(body, on_delta=deltas.append if deltas is not None else None, timeout_seconds=seconds)
+
+
+async def fail(model: Model, body: bytes, seconds: float = 10.0) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        await ask(model, body, seconds)
+    return caught.value
+
+
+async def test_an_answer_is_read_and_its_bytes_are_accepted_again(model):
+    script = "synthetic turns=5 tools=2 think=300 mix=files bytes=300"
+    answered: list[bytes] = []
+    for _ in range(4):
+        deltas: list[Delta] = []
+        answer = await ask(model, request(script, *answered), deltas=deltas)
+        answered.append(answer.message)
+        assert [type(block) for block in answer.blocks][:2] == [Thinking, Text]
+        for kind, block in ((DeltaKind.THINKING, answer.blocks[0]), (DeltaKind.TEXT, answer.blocks[1])):
+            assert "".join(delta.text for delta in deltas if delta.kind is kind) == block.text
+    answer = await ask(model, request(script, *answered))
+    assert answer.stop_reason is StopReason.TOOL_USE
+    [finish] = [block for block in answer.blocks if isinstance(block, ToolUse)]
+    assert (finish.name, finish.complete, finish.input["verification"]["outcome"]) == ("finish", True, "passed")
+    assert answer.model == "claude-sonnet-5-5"
+    assert answer.provider_request_id.startswith("req_")
+
+
+async def test_one_changed_byte_before_a_thinking_block_is_refused(model):
+    script = "synthetic turns=5 think=300"
+    first = await ask(model, request(script, system="Be brief."))
+    failure = await fail(model, request(script, first.message, system="Be brief!"))
+    assert (failure.kind, failure.outcome) == (FailureKind.INVALID_REQUEST, Outcome.REFUSED_UNBILLED)
+    assert "signature" in failure.message
+
+
+async def test_usage_is_what_the_server_billed(model, simulation):
+    hour = [{"type": "text", "text": LONG, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    cached = {"system": hour, "cache_control": {"type": "ephemeral"}}
+    first = await ask(model, request("bench-3", **cached))
+    second = await ask(model, request("bench-3", first.message, **cached))
+    for answer, line in zip((first, second), simulation.record(), strict=True):
+        billed = line["usage"]
+        assert answer.usage is not None
+        assert answer.usage.input_tokens == billed["input_tokens"]
+        assert answer.usage.output_tokens == billed["output_tokens"]
+        assert answer.usage.cache_read_tokens == billed["cache_read_input_tokens"]
+        assert answer.usage.cache_write_5m_tokens == billed["cache_creation"]["ephemeral_5m_input_tokens"]
+        assert answer.usage.cache_write_1h_tokens == billed["cache_creation"]["ephemeral_1h_input_tokens"]
+        assert answer.usage.service_tier == "standard"
+        assert answer.provider_request_id == line["request_id"]
+    assert first.usage.cache_write_1h_tokens > 1000
+    assert second.usage.cache_read_tokens > 1000
+
+
+async def test_a_tool_call_cut_by_max_tokens_is_marked_and_can_be_sent_again(model):
+    script = "synthetic turns=3 mix=files bytes=4000"
+    cut = await ask(model, request(script, max_tokens=100))
+    assert cut.stop_reason is StopReason.MAX_TOKENS
+    [use] = [block for block in cut.blocks if isinstance(block, ToolUse)]
+    assert (use.complete, use.input) == (False, {})
+    again = await ask(model, request(script, cut.message))
+    assert again.blocks[-1].complete
+
+
+async def test_thinking_cut_by_max_tokens_leaves_a_message_that_can_be_sent_again(model):
+    cut = await ask(model, request("synthetic turns=3 think=4000", max_tokens=20))
+    assert [type(block) for block in cut.blocks] == [Text]
+    messages = [{"role": "user", "content": "Hi.\ntaor-script: bench-3"}, orjson.Fragment(cut.message)]
+    messages.append({"role": "user", "content": "Go on."})
+    body = orjson.dumps({"model": "m", "max_tokens": 99, "stream": True, "messages": messages})
+    assert (await ask(model, body)).blocks
+
+
+REFUSALS = [
+    ("rate_limited", FailureKind.RATE_LIMITED, Outcome.REFUSED_UNBILLED, True, 7.0),
+    ("spend_limit", FailureKind.PROVIDER_SPEND_LIMIT, Outcome.REFUSED_UNBILLED, False, 7.0),
+    ("overloaded", FailureKind.OVERLOADED, Outcome.REFUSED_UNBILLED, True, 7.0),
+    ("invalid_request", FailureKind.INVALID_REQUEST, Outcome.REFUSED_UNBILLED, False, 7.0),
+    ("unauthorized", FailureKind.CREDENTIALS, Outcome.REFUSED_UNBILLED, False, 7.0),
+    ("server_error", FailureKind.SERVER_ERROR, Outcome.UNKNOWN, True, 7.0),
+    ("bad_gateway", FailureKind.SERVER_ERROR, Outcome.UNKNOWN, True, 7.0),
+    ("gateway_timeout", FailureKind.TIMEOUT, Outcome.UNKNOWN, True, 7.0),
+]
+BROKEN = [
+    ("stream_error", FailureKind.OVERLOADED, Outcome.UNKNOWN, True, None),
+    ("reset", FailureKind.INTERRUPTED, Outcome.UNKNOWN, True, None),
+    ("truncate", FailureKind.INTERRUPTED, Outcome.UNKNOWN, True, None),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "outcome", "retryable", "retry_after"), REFUSALS + BROKEN)
+async def test_a_fault_is_told_apart_and_sent_once(model, simulation, fault, kind, outcome, retryable, retry_after):
+    simulation.write("faulty", f'[[step]]\nsay = "Hello."\nfault = {{ kind = "{fault}", retry_after = "7" }}\n')
+    failure = await fail(model, request("faulty"))
+    assert (failure.kind, failure.outcome, failure.retryable) == (kind, outcome, retryable)
+    assert failure.retry_after_seconds == retry_after
+    assert failure.provider_request_id == simulation.record()[0]["request_id"]
+    assert len(simulation.record()) == 1, "the SDK must not repeat a call by itself"
+    assert (await ask(model, request("faulty"))).blocks == (Text("Hello."),)
+
+
+@pytest.mark.parametrize("fault", [fault for fault, *_ in REFUSALS + BROKEN])
+async def test_what_was_billed_is_never_called_unbilled(model, simulation, fault):
+    simulation.write("faulty", f'[[step]]\nsay = "Hello."\nfault = {{ kind = "{fault}" }}\n')
+    failure = await fail(model, request("faulty"))
+    [line] = simulation.record()
+    assert not line["billed"] or failure.outcome is Outcome.UNKNOWN
+    if line["billed"]:
+        assert failure.partial_usage is not None
+        assert failure.partial_usage.input_tokens == line["usage"]["input_tokens"]
+
+
+async def test_a_stalled_stream_ends_with_the_watchdog(model, simulation):
+    simulation.write("stalls", '[[step]]\nsay = "Hello."\nfault = { kind = "stall", seconds = 30 }\n')
+    began = time.monotonic()
+    failure = await fail(model, request("stalls"), seconds=0.3)
+    assert time.monotonic() - began < 5
+    assert (failure.kind, failure.outcome) == (FailureKind.TIMEOUT, Outcome.UNKNOWN)
+    assert failure.partial_usage is not None
+
+
+async def test_an_answer_that_never_begins_ends_with_the_watchdog(model):
+    failure = await fail(model, request("synthetic turns=2 latency_ms=30000"), seconds=0.3)
+    assert (failure.kind, failure.outcome) == (FailureKind.TIMEOUT, Outcome.UNKNOWN)
+    assert failure.partial_usage is None
+
+
+async def test_a_server_that_is_not_there_was_never_asked():
+    absent = open_model(api_key="test", base_url="http://127.0.0.1:9")
+    failure = await fail(absent, request("bench-2"))
+    await absent.close()
+    assert (failure.kind, failure.outcome, failure.retryable) == (FailureKind.CONNECTION, Outcome.NOT_SENT, True)
+
+
+async def test_missing_usage_is_unknown_and_not_zero(model, simulation):
+    simulation.write("silent", '[[step]]\nsay = "Hello."\nfault = { kind = "no_usage" }\n')
+    assert (await ask(model, request("silent"))).usage is None
+
+
+async def test_many_calls_share_one_model_and_a_cancelled_one_harms_none(model):
+    body = request("synthetic turns=2 latency_ms=150")
+    calls = [asyncio.create_task(ask(model, body)) for _ in range(40)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    began = time.monotonic()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert all(not isinstance(outcome, BaseException) for outcome in outcomes[1:])
+    assert time.monotonic() - began < 3, "the calls wait side by side"
