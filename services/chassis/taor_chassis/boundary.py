@@ -54,7 +54,7 @@ def translate(error: Exception) -> ServiceError:
     """The refusal that stands for any exception; what its client cannot mend is logged."""
     if isinstance(error, ServiceError):
         return error
-    refusal = _downstream(error) if isinstance(error, grpc.aio.AioRpcError) else database.refusal(error)
+    refusal = _dependency(error)
     if refusal is None:
         return _internal(error)
     _log.warning("dependency failed", extra={"reason": refusal.reason, "error": repr(error)})
@@ -66,6 +66,14 @@ async def abort(context: grpc.aio.ServicerContext[Any, Any], error: ServiceError
     message = _clip(error.message, MAX_MESSAGE_BYTES)
     details = (_DETAILS, _details(error, message))
     await context.abort(error.status, message, (details,) if error.retryable else (details, _NO_RETRY))
+
+
+def _dependency(error: Exception) -> ServiceError | None:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return _downstream(error)
+    if isinstance(error, TimeoutError):
+        return DependencyTimeout("something that this call needs did not answer in time; try again")
+    return database.refusal(error)
 
 
 def _downstream(error: grpc.aio.AioRpcError) -> ServiceError | None:

@@ -10,7 +10,7 @@ from asyncpg import exceptions
 
 from taor_chassis.errors import DependencyTimeout, DependencyUnavailable, ServiceError
 
-COMMAND_SECONDS = 30.0
+COMMAND_SECONDS = 35.0  # more than the server's own statement_timeout: it only ends what a dead server left hanging
 CLOSE_SECONDS = 5.0
 
 _SETTINGS = {
@@ -91,4 +91,6 @@ async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
         connection: asyncpg.Connection = await asyncpg.connect(*arguments, **options)
         return connection
     except OSError as error:
-        raise DependencyUnavailable(f"the database cannot be reached ({error.strerror}); try again") from error
+        raise DependencyUnavailable(
+            f"the database cannot be reached ({error.strerror or 'no answer'}); try again"
+        ) from error

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+
 from taor_chassis.client import open_channel
 from taor_chassis.guard import Context
 from taor_chassis.server import Registration, running_server

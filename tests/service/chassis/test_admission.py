@@ -6,13 +6,13 @@ import time
 
 import grpc
 import pytest
+
 from taor_chassis.boundary import error_info
 from taor_chassis.client import open_channel
 from taor_chassis.deadlines import detached, remaining_seconds
 from taor_chassis.guard import Context
 from taor_chassis.identity import Caller, current_caller
 from taor_chassis.telemetry import bind, bound
-
 from tests.service.chassis.probe import SERVICE, TOKEN, Probe, failure, probing, registration
 
 AUTHORIZED = (("authorization", f"Bearer {TOKEN}"),)

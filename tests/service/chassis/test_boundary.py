@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import grpc
 import pytest
+
 from taor_chassis.boundary import MAX_MESSAGE_BYTES, error_info
 from taor_chassis.errors import ServiceError
 from taor_chassis.guard import Context
 from taor_chassis.validation import FieldTooLarge, require_text
-
 from tests.service.chassis.probe import Probe, collect, failure, probing, registration
 
 

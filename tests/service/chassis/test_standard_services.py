@@ -7,8 +7,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from taor_chassis.server import running_server
 
+from taor_chassis.server import running_server
 from tests.service.chassis.probe import SERVICE, TOKEN, failure, probing, registration
 
 GRPCURL = Path(sys.executable).parent / "grpcurl"

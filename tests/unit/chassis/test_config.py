@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
+
 from taor_chassis.config import ConfigError, Variable, describe, field, load
 
 

@@ -2,6 +2,7 @@
 
 import asyncpg
 import pytest
+
 from taor_chassis.database import refusal
 
 

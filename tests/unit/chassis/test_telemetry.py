@@ -6,6 +6,7 @@ import logging
 import sys
 
 import pytest
+
 from taor_chassis.telemetry import JsonLines, bind, bound
 
 

@@ -1,6 +1,7 @@
 """Fields are there, make sense and fit, or the refusal names them."""
 
 import pytest
+
 from taor_chassis.validation import (
     FieldInvalid,
     FieldMissing,
