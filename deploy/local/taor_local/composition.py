@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from taor_local import environment, postgres
 from taor_local.databases import ensure_databases, read_or_make_passwords
@@ -13,12 +14,16 @@ from taor_local.folders import Folders
 from taor_local.launch import Launch
 from taor_local.part import Chore, Part, Stage
 from taor_local.probes import GrpcHealthProbe, PostgresProbe, TcpProbe
+from taor_local.timezone import local_time_zone
 
 # The orchestrator comes last, so that it stops first: it hands its builds over while the others still answer.
 SERVICES = ("budget", "checkpoint", "sandbox", "orchestrator")
 ROLES = tuple(f"taor_{service}" for service in SERVICES)
-# A high number without a name: when started as root, builds run as a user who owns nothing else on this machine.
-SANDBOX_UID = 64001
+# When started as root, each build runs as a user who owns nothing else on this machine. The sandbox service counts up
+# from here; the range ends below `nobody`, as whom PostgreSQL may run, and below 65536, where a container's users end.
+FIRST_SANDBOX_UID = 50001
+# The folder of the demo's script, beside this file.
+SCRIPTS = Path(__file__).parent
 SCRIPTED_KEY = "scripted"
 
 
@@ -67,7 +72,8 @@ def _scripted_model(blueprint: Blueprint) -> tuple[Part, ...]:
         return ()
     address = endpoints.model.removeprefix("http://")
     variables = environment.for_service("model", blueprint.caller)
-    arguments = ("--listen", address, "--record", str(endpoints.model_record))
+    scripts = blueprint.caller.get("TAOR_MODEL_SCRIPTS") or str(SCRIPTS)
+    arguments = ("--listen", address, "--record", str(endpoints.model_record), "--scripts", scripts)
     return (Part("model", _python(variables, "taor_model_simulator", *arguments), TcpProbe(address)),)
 
 
@@ -88,6 +94,8 @@ def _environment_of(
         "TAOR_TOKEN": token,
     }
     match service:
+        case "budget":
+            variables = _budget_defaults(blueprint) | variables
         case "orchestrator":
             variables |= _orchestrator_only(blueprint)
         case "checkpoint":
@@ -95,6 +103,12 @@ def _environment_of(
         case "sandbox":
             variables |= _sandbox_only(blueprint)
     return variables
+
+
+def _budget_defaults(blueprint: Blueprint) -> dict[str, str]:
+    """At home the first build opens its user's account; days are those of this machine."""
+    zone = local_time_zone(blueprint.caller)
+    return {"TAOR_BUDGET_CREATE_ACCOUNTS": "true", "TAOR_BUDGET_TIME_ZONE": zone}
 
 
 def _orchestrator_only(blueprint: Blueprint) -> dict[str, str]:
@@ -115,4 +129,4 @@ def _sandbox_only(blueprint: Blueprint) -> dict[str, str]:
         "TAOR_SANDBOX_BLOBS": str(blueprint.folders.blobs),
         "TAOR_SANDBOX_PREVIEW_LISTEN": blueprint.endpoints.preview,
     }
-    return variables | ({"TAOR_SANDBOX_UID": str(SANDBOX_UID)} if os.geteuid() == 0 else {})
+    return variables | ({"TAOR_SANDBOX_UID": str(FIRST_SANDBOX_UID)} if os.geteuid() == 0 else {})

@@ -40,7 +40,7 @@ def ensure_up(options: Options, progress: Progress, *, program: Sequence[str] = 
     deadline = time.monotonic() + UP_SECONDS
     while time.monotonic() < deadline:
         state = read_state(folders.state)
-        if state.is_supervised() and state.message != told:
+        if state.is_supervised() and state.phase is not Phase.STOPPING and state.message != told:
             told = state.message
             progress(told)
         if state.is_supervised() and state.phase is Phase.UP:
