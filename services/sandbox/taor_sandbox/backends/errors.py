@@ -20,6 +20,7 @@ class FileProblem(enum.Enum):
 
     NOT_FOUND = "NOT_FOUND"
     NOT_REGULAR = "NOT_REGULAR"
+    OUTSIDE = "OUTSIDE"
     DENIED = "DENIED"
     TOO_LARGE = "TOO_LARGE"
     CHANGED = "CHANGED"
@@ -46,8 +47,8 @@ class SandboxFrozen(BackendError):
 class StaleEpoch(BackendError):
     """A start was refused inside the sandbox, because a newer owner was there."""
 
-    def __init__(self, epoch: int, highest: int) -> None:
-        super().__init__(f"epoch {epoch} is below {highest}, which the sandbox has seen")
+    def __init__(self, highest: int) -> None:
+        super().__init__(f"the sandbox has seen epoch {highest}")
         self.highest = highest
 
 

@@ -1,9 +1,9 @@
 """The port between the sandbox service and whoever runs sandboxes.
 
 Above the port: operation rows, generations, tools, truncation, snapshots. Below: processes, files, isolation. A sandbox
-keeps a *journal* inside: the highest epoch it has seen, a nonce, and one *claim* per operation. A claim is made at
-most once per `(op_id, sandbox)`, and it outlives the service that made it. Local: an agent keeps the journal. E2B: a script
-run by exec keeps the same files. Every call may raise `SandboxUnreachable` or `SandboxGone`.
+keeps a *journal* inside: the highest epoch it has seen, a nonce, and one *claim* per operation. A claim is made at most
+once per `(op_id, sandbox)`, and it outlives the service that made it. Local: an agent keeps the journal. E2B: a script
+run by exec keeps the same files. Every call may raise `SandboxUnreachable`; then `attach` tells what has become of it.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class ClaimSpec:
     output_bytes: int = 8 * 1024 * 1024
     """Hard cap of stdout and of stderr, each; above it the command is killed with `Ending.OUTPUT_LIMIT`."""
     background: bool = False
-    """The claim lives on as the process does; output goes on into the log that `Live` and `CommandExit` name."""
+    """False: what the shell leaves running is killed before its exit is recorded, so a recorded command is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class WriteSpec:
     content: bytes
     mode: int | None = None
     """Permission bits; None keeps those of the file that is replaced, else 0644."""
+    within: str = WORKSPACE
+    """The real path must stand below this folder, else `FileProblem.OUTSIDE`."""
     expected_sha256: str | None = None
     """Lower-case hex; the write fails with `FileProblem.CHANGED` unless the file has exactly this content now."""
 
@@ -118,11 +120,9 @@ class Unclaimed:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Claimed, and its process runs."""
+    """Claimed, and its shell runs."""
 
     pid: int
-    log_path: str
-    """Where its stdout stands, as a path inside the sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +209,11 @@ class Sandbox(Protocol):
 
     @property
     def boot_id(self) -> str:
-        """Changes when the machine below was restarted: files written before may be missing, so it is a new generation."""
+        """Changes when the machine below was restarted: what was written before may be missing."""
         ...
 
     async def raise_epoch(self, epoch: int) -> None:
-        """Leave `epoch` inside; from then on a lower one starts nothing. Raises `StaleEpoch` when a higher one is there."""
+        """Leave `epoch` inside: a lower one starts nothing any more. Raises `StaleEpoch` when a higher one is there."""
         ...
 
     async def write_nonce(self, nonce: str) -> None:
@@ -260,7 +260,7 @@ class Sandbox(Protocol):
         ...
 
     def archive(self, paths: Sequence[str], *, root: str = WORKSPACE) -> AsyncIterator[bytes]:
-        """A tar stream (pax, numeric owners) of `paths` relative to `root`, made inside; raises `FileRefused` when tar fails."""
+        """A tar stream of `paths` relative to `root`, made inside; raises `FileRefused` when tar fails."""
         ...
 
     async def unpack(self, stream: AsyncIterator[bytes], *, root: str = WORKSPACE) -> None:
@@ -280,9 +280,9 @@ class Sandbox(Protocol):
         ...
 
     def frozen(self) -> AbstractAsyncContextManager[None]:
-        """While held, no claim starts (`SandboxFrozen`) and what runs inside stands still; helpers (`run`, `archive`) work.
+        """While held, no claim starts (`SandboxFrozen`) and commands stand still; helpers (`run`, `archive`) work.
 
-        It ends with the holder's connection at the latest."""
+        It ends with the holder's connection at the latest. Raises `SandboxFrozen` when somebody else holds it."""
         ...
 
     async def close(self) -> None:

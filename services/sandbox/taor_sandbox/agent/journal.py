@@ -1,0 +1,115 @@
+"""The journal: `nonce`, `epoch`, and `claims/<op>/{owner,stdout,stderr,cwd,exit}`.
+
+The commands run under the same user and can delete it; they are found out by the nonce, which goes with it.
+"""
+
+import json
+import os
+from typing import NamedTuple
+
+MAX_NAME_BYTES = 200
+_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")
+
+
+class CommandRecord(NamedTuple):
+    """How a command ended; see `CommandExit` of the port."""
+
+    status: int
+    ending: str
+    cwd: str | None
+    stdout_bytes: int
+    stderr_bytes: int
+    elapsed_seconds: float
+
+
+class WriteRecord(NamedTuple):
+    """How a file write ended; see `WriteExit` of the port."""
+
+    problem: str | None
+    detail: str
+    sha256: str
+    created: bool
+
+
+Record = CommandRecord | WriteRecord
+_RECORDS: dict[str, type[Record]] = {"COMMAND": CommandRecord, "WRITE": WriteRecord}
+
+
+def valid_op_id(op_id: str) -> bool:
+    """Whether it can name a claim."""
+    return 0 < len(op_id) <= MAX_NAME_BYTES and _CHARACTERS.issuperset(op_id) and op_id.strip("./") == op_id
+
+
+class Journal:
+    """Reads and writes the journal folder; knows nothing of processes."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._claims = os.path.join(root, "claims")
+        self._epoch = int(_read(os.path.join(root, "epoch")) or 0)
+
+    @property
+    def epoch(self) -> int:
+        """The highest epoch seen; kept in memory too, so that deleting the journal does not lower it."""
+        return self._epoch
+
+    def raise_epoch(self, epoch: int) -> None:
+        """Remember a higher epoch."""
+        self._epoch = epoch
+        write_whole(os.path.join(self._root, "epoch"), str(epoch))
+
+    def nonce(self) -> str | None:
+        """The nonce, or None when the journal is not there."""
+        return _read(os.path.join(self._root, "nonce")) or None
+
+    def lay(self, nonce: str) -> None:
+        """Make the folder of claims if need be, then write the nonce."""
+        os.makedirs(self._claims, exist_ok=True)
+        write_whole(os.path.join(self._root, "nonce"), nonce)
+        if self._epoch:
+            self.raise_epoch(self._epoch)
+
+    def folder(self, op_id: str) -> str:
+        """Where the claim of this operation stands."""
+        return os.path.join(self._claims, op_id.replace("/", "~"))
+
+    def is_claimed(self, op_id: str) -> bool:
+        """Whether a claim of this operation was made."""
+        return os.path.isdir(self.folder(op_id))
+
+    def owner(self, op_id: str) -> str | None:
+        """Pid and start time of the process that made the claim, as it wrote them."""
+        return _read(os.path.join(self.folder(op_id), "owner"))
+
+    def cwd(self, op_id: str) -> str | None:
+        """The working directory that the shell left behind."""
+        return (_read(os.path.join(self.folder(op_id), "cwd")) or "").removesuffix("\n") or None
+
+    def record(self, op_id: str, record: Record) -> None:
+        """Write the exit record; raises OSError when the claim's folder was deleted."""
+        kind = "COMMAND" if isinstance(record, CommandRecord) else "WRITE"
+        write_whole(os.path.join(self.folder(op_id), "exit"), json.dumps([kind, *record]))
+
+    def exit(self, op_id: str) -> Record | None:
+        """The exit record, or None when there is none that can be read."""
+        try:
+            kind, *fields = json.loads(_read(os.path.join(self.folder(op_id), "exit")) or "")
+            return _RECORDS[kind](*fields)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a small file by rename, so that a reader sees all of it or nothing."""
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.rename(temporary, path)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(8192)
+    except (OSError, ValueError):
+        return None

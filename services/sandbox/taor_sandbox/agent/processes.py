@@ -1,0 +1,118 @@
+"""The processes of the sandbox as /proc shows them, and how to end the ones that belong together.
+
+An operation's processes carry `TAOR_OP` in their environment; a process that drops it is still found by its session and
+by its parents. Only one that drops all three outlives its operation, and none outlives the sandbox.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+OP_VARIABLE = "TAOR_OP"
+_KILL_SECONDS = 2.0
+
+
+class Process(NamedTuple):
+    """One line of /proc/<pid>/stat."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+
+
+def scan() -> list[Process]:
+    """Every process but this one that has not ended (zombies have)."""
+    found = (_read(int(name)) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid())
+    return [process for process in found if process is not None and process.state not in "ZX"]
+
+
+def members(op_id: str, leader: int) -> list[Process]:
+    """The processes of an operation: by environment, by session or group of its shell, and all their descendants."""
+    everybody = scan()
+    mark = f"{OP_VARIABLE}={op_id}".encode()
+    found = {p.pid for p in everybody if leader in (p.pid, p.group, p.session) or mark in _environment(p.pid)}
+    grown = True
+    while grown:
+        children = {p.pid for p in everybody if p.parent in found} - found
+        found |= children
+        grown = bool(children)
+    return [p for p in everybody if p.pid in found]
+
+
+def kill_tree(op_id: str, leader: int) -> None:
+    """Kill an operation's processes and return when they are gone; stopped first, so that they cannot fork on."""
+    deadline = time.monotonic() + _KILL_SECONDS
+    while alive := members(op_id, leader):
+        _signal((p.pid for p in alive), signal.SIGSTOP)
+        _signal((p.pid for p in alive), signal.SIGKILL)
+        if time.monotonic() > deadline:
+            kill_everything()
+            return
+        time.sleep(0.001)
+
+
+def kill_everything() -> None:
+    """Kill all that runs in the sandbox but the agent; one call, which no fork can outrun."""
+    try:
+        os.kill(-1, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def stop_all() -> list[int]:
+    """Stop every process; returns those that ran. Goes round until a look finds none that was missed."""
+    stopped: list[int] = []
+    while running := [p.pid for p in scan() if p.state not in "Tt" and p.pid not in stopped]:
+        _signal(running, signal.SIGSTOP)
+        stopped += running
+    return stopped
+
+
+def resume(pids: Iterable[int]) -> None:
+    """Let stopped processes go on."""
+    _signal(pids, signal.SIGCONT)
+
+
+def memory_bytes(pid: int) -> int:
+    """Private memory of a process plus what it shares through memory files; 0 when it is gone."""
+    total = 0
+    for line in _read_bytes(f"/proc/{pid}/status").splitlines():
+        if line.startswith((b"RssAnon:", b"RssShmem:")):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+def start_time(pid: int) -> str:
+    """Clock ticks between the machine's boot and the start of a process; tells apart two users of one pid."""
+    return _read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19].decode()
+
+
+def _read(pid: int) -> Process | None:
+    fields = _read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    if not fields:
+        return None
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]))
+
+
+def _environment(pid: int) -> list[bytes]:
+    return _read_bytes(f"/proc/{pid}/environ").split(b"\0")
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue

@@ -1,0 +1,1 @@
+"""Sandboxes on this machine: bubblewrap around one long-lived agent."""

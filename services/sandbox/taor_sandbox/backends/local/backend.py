@@ -1,0 +1,155 @@
+"""Sandboxes on this machine. They protect it from its owner's own builds; strangers' code belongs elsewhere."""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import resource
+from collections.abc import Sequence
+from pathlib import Path
+
+from taor_sandbox.backends.errors import SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.local import bwrap, selftest, toolbox
+from taor_sandbox.backends.local.bwrap import Launcher, Variant
+from taor_sandbox.backends.local.folder import Folder, Shelf, State, boot_id
+from taor_sandbox.backends.local.launch import connect, ended
+from taor_sandbox.backends.local.sandbox import LocalSandbox
+from taor_sandbox.backends.local.watchdog import DiskWatchdog
+from taor_sandbox.backends.local.wire import Link
+from taor_sandbox.backends.port import Limits, SandboxListing, SandboxStatus
+
+FIRST_UID = 64_001
+OWNERLESS_SECONDS = 60.0
+_DESCRIPTORS = 65_536
+
+
+class LocalBackend:
+    """Implements `Backend`; make it with `open_backend`."""
+
+    def __init__(self, shelf: Shelf, launcher: Launcher, first_uid: int) -> None:
+        self._shelf = shelf
+        self._launcher = launcher
+        self._first_uid = first_uid
+        self._watchdog = DiskWatchdog(shelf, launcher)
+
+    @property
+    def variant(self) -> Variant:
+        """Who starts the sandboxes."""
+        return self._launcher.variant
+
+    async def start(self) -> None:
+        """Prove that sandboxes work here, then begin to watch their disks."""
+        await selftest.check(self._shelf, self._launcher, self._first_uid if self._as_root else None)
+        await _delete(self._shelf.root / ".trash")
+        self._watchdog.start()
+
+    async def create(self, key: str, limits: Limits) -> LocalSandbox:
+        folder = self._shelf.folder(key)
+        try:
+            folder.read_state()
+        except SandboxGone:
+            uid = self._shelf.take_uid(self._first_uid) if self._as_root else None
+            state = State(key, boot_id(), uid, _within_service(limits))
+            folder.lay(state, bwrap.inside_uid(self.variant, uid))
+        return await self.attach(key)
+
+    async def attach(self, provider_id: str) -> LocalSandbox:
+        self._launcher.reap()
+        folder = self._shelf.folder(provider_id)
+        state = folder.read_state()
+        if state.boot_id != boot_id():
+            raise SandboxGone(f"the machine was restarted since {provider_id} was made")
+        return LocalSandbox(provider_id, state.boot_id, await connect(self._launcher, folder))
+
+    async def pause(self, provider_id: str) -> None:
+        async with ended(self._shelf.folder(provider_id)):
+            self._launcher.reap()
+
+    async def destroy(self, provider_id: str) -> None:
+        folder = self._shelf.folder(provider_id)
+        try:
+            uid = folder.read_state().uid
+            async with ended(folder):
+                rest = self._shelf.discard(folder)
+        except SandboxGone:
+            return
+        self._launcher.reap()
+        if rest is not None:
+            await _delete(rest)
+        if uid is not None:
+            self._shelf.free_uid(uid)
+
+    async def keepalive(self, provider_id: str) -> None:
+        """An agent counts its minute from the last connection."""
+        with contextlib.suppress(SandboxUnreachable):
+            Link.connect(self._shelf.folder(provider_id)).close()
+
+    async def list(self) -> Sequence[SandboxListing]:
+        return [_listing(folder) for folder in self._shelf.folders()]
+
+    async def pause_all(self) -> None:
+        """End every process of every sandbox, for a machine that is to be quiet; their files stay."""
+        for folder in self._shelf.folders():
+            async with ended(folder):
+                self._launcher.reap()
+
+    async def close(self) -> None:
+        await self._watchdog.stop()
+        self._launcher.reap()
+
+    @property
+    def _as_root(self) -> bool:
+        return self.variant is Variant.ROOT
+
+
+async def open_backend(
+    root: Path, *, first_uid: int = FIRST_UID, ownerless_seconds: float = OWNERLESS_SECONDS
+) -> LocalBackend:
+    """A working local backend with its sandboxes below `root`; raises BackendUnavailable with the remedy.
+
+    Started by root, each sandbox runs under a user id of its own from `first_uid` on."""
+    _raise_descriptor_limit()
+    shelf, launcher = await asyncio.to_thread(_prepare, root, ownerless_seconds)
+    backend = LocalBackend(shelf, launcher, first_uid)
+    await backend.start()
+    return backend
+
+
+def _prepare(root: Path, ownerless_seconds: float) -> tuple[Shelf, Launcher]:
+    shelf = Shelf(root.resolve())
+    shelf.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    variant = Variant.ROOT if os.geteuid() == 0 else Variant.USER
+    tools = toolbox.prepare(shelf.root / ".toolbox")
+    return shelf, Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds)
+
+
+def _raise_descriptor_limit() -> None:
+    """Descriptors in flight count per user: with as few as a build may have, a build could stop this service."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _within_service(limits: Limits) -> Limits:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return dataclasses.replace(limits, open_files=min(limits.open_files, soft // 2))
+
+
+def _listing(folder: Folder) -> SandboxListing:
+    key = folder.read_state().key
+    lock = folder.try_lock()
+    if lock is None:
+        return SandboxListing(key, key, SandboxStatus.RUNNING)
+    os.close(lock)
+    return SandboxListing(key, key, SandboxStatus.PAUSED)
+
+
+async def _delete(path: Path) -> None:
+    """Delete a tree that strangers built: of any depth, with folders that even their owner may not enter."""
+    for command in (("rm", "-rf"), ("chmod", "-R", "u+rwX"), ("rm", "-rf")):
+        if not os.path.lexists(path):
+            return
+        process = await asyncio.create_subprocess_exec(
+            *command, "--", str(path), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        await process.wait()

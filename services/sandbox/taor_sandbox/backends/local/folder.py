@@ -1,0 +1,160 @@
+"""The folder of one sandbox on the host: `<root>/<build>/<generation>/{workspace,home,journal,etc}`, and its state.
+
+Only the first three are writable inside. The agent holds `lock` for as long as it lives; `state.json` says who it is.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from taor_sandbox.backends.errors import InvalidRequest, SandboxGone
+from taor_sandbox.backends.port import Limits
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[0-9]{1,10}")
+_LAST_UID = 9_999
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the host knows of a sandbox, across restarts of the service."""
+
+    key: str
+    boot_id: str
+    uid: int | None
+    limits: Limits
+    agent_pid: int = 0
+    agent_start: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Paths of one sandbox."""
+
+    path: Path
+
+    @property
+    def workspace(self) -> Path:
+        """Seen inside as /workspace."""
+        return self.path / "workspace"
+
+    @property
+    def home(self) -> Path:
+        """Seen inside as /home/user."""
+        return self.path / "home"
+
+    @property
+    def journal(self) -> Path:
+        """Seen inside below /run/taor."""
+        return self.path / "journal"
+
+    @property
+    def etc(self) -> Path:
+        """The few files of /etc that are the sandbox's own."""
+        return self.path / "etc"
+
+    @property
+    def log(self) -> Path:
+        """What bubblewrap and the agent have to complain about."""
+        return self.path / "agent.log"
+
+    def lay(self, state: State, inside_uid: int) -> None:
+        """Make what is missing; the state last, so that a sandbox with a state is whole."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.workspace, self.home, self.journal):
+            folder.mkdir(exist_ok=True, mode=0o755)
+            if state.uid is not None:
+                os.chown(folder, state.uid, state.uid)
+        self.etc.mkdir(exist_ok=True, mode=0o755)
+        (self.etc / "passwd").write_text(
+            f"root:x:0:0:root:/:/bin/false\nuser:x:{inside_uid}:{inside_uid}:user:/home/user:/bin/bash\n"
+        )
+        (self.etc / "group").write_text(f"root:x:0:\nuser:x:{inside_uid}:\n")
+        (self.etc / "hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
+        self.write_state(state)
+
+    def write_state(self, state: State) -> None:
+        """Replace the state by rename."""
+        temporary = self.path / "state.json.new"
+        temporary.write_text(json.dumps(dataclasses.asdict(state)))
+        temporary.rename(self.path / "state.json")
+
+    def read_state(self) -> State:
+        """What was written last; raises SandboxGone when there is no such sandbox."""
+        try:
+            found = json.loads((self.path / "state.json").read_text())
+        except FileNotFoundError as error:
+            raise SandboxGone(f"there is no sandbox {self.path.name}") from error
+        return State(**{**found, "limits": Limits(**found["limits"])})
+
+    def try_lock(self) -> int | None:
+        """The agent's lock as a descriptor, or None while an agent lives or is being started."""
+        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return lock
+
+    @contextlib.contextmanager
+    def socket_path(self) -> Iterator[str]:
+        """The agent's socket by a short name: a socket's path may have 107 bytes only."""
+        folder = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{folder}/agent.sock"
+        finally:
+            os.close(folder)
+
+
+class Shelf:
+    """All sandboxes' folders below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, key: str) -> Folder:
+        """The folder of a key `build_id/generation`; raises InvalidRequest when it is none."""
+        if not _KEY.fullmatch(key):
+            raise InvalidRequest(f"{key!r} is not build_id/generation")
+        return Folder(self.root / key)
+
+    def folders(self) -> list[Folder]:
+        """Every sandbox that was laid whole."""
+        return [Folder(path.parent) for path in sorted(self.root.glob("[!.]*/*/state.json"))]
+
+    def take_uid(self, first: int) -> int:
+        """A user id from `first` on that no other sandbox of this root has."""
+        for uid in range(first, first + _LAST_UID):
+            with contextlib.suppress(FileExistsError):
+                (self.root / ".uids" / str(uid)).mkdir(parents=True)
+                return uid
+        raise InvalidRequest("every user id for sandboxes is taken: destroy some")
+
+    def free_uid(self, uid: int) -> None:
+        """Give a user id back."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.root / ".uids" / str(uid)).rmdir()
+
+    def discard(self, folder: Folder) -> Path | None:
+        """Take a sandbox out of the shelf in one step; returns what is to be deleted."""
+        target = self.root / ".trash" / uuid.uuid4().hex
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.path.rename(target)
+        except FileNotFoundError:
+            return None
+        with contextlib.suppress(OSError):
+            folder.path.parent.rmdir()
+        return target
+
+
+def boot_id() -> str:
+    """The kernel's name for this run of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

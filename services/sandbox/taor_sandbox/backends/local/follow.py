@@ -1,0 +1,81 @@
+"""Following a command: its outputs grow in files, its end comes as an event."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+
+from taor_sandbox.agent import messages
+from taor_sandbox.backends.local.states import state_of
+from taor_sandbox.backends.local.wire import Link
+from taor_sandbox.backends.port import Dead, Exited, Live, Offsets, OutputChunk, Stream, Unclaimed
+
+_CHUNK_BYTES = 256 * 1024
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.2
+
+
+async def follow(link: Link, op_id: str, offsets: Offsets) -> AsyncIterator[OutputChunk | Exited | Dead | Unclaimed]:
+    """Yield what the outputs have beyond `offsets` as they grow, then the end state."""
+    with link.watch(op_id) as ended, contextlib.closing(_Outputs(offsets)) as outputs:
+        while True:
+            answer = await link.ask(messages.Look(op_id, not outputs.opened))
+            assert isinstance(answer.message, messages.State)
+            outputs.adopt(answer.fds)
+            state = state_of(answer.message)
+            for chunk in outputs.read():
+                yield chunk
+            if not isinstance(state, Live):
+                yield state
+                return
+            await _news(ended, outputs)
+
+
+async def _news(ended: asyncio.Event, outputs: "_Outputs") -> None:
+    """Wait until the command has ended or said something; a file does not tell that it grows, so it is asked."""
+    pause = _FIRST_PAUSE_SECONDS
+    while not ended.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await ended.wait()
+        if outputs.grown or not outputs.opened:
+            return
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+class _Outputs:
+    """The two output files of one command, read forward."""
+
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = {Stream.STDOUT: offsets.stdout, Stream.STDERR: offsets.stderr}
+        self._fds: dict[Stream, int] = {}
+
+    @property
+    def opened(self) -> bool:
+        """Whether the files are in hand; a command that has just been claimed has not made them yet."""
+        return bool(self._fds)
+
+    def adopt(self, fds: tuple[int, ...]) -> None:
+        """Take the files over, stdout first."""
+        self._fds |= dict(zip(Stream, fds, strict=False))
+
+    @property
+    def grown(self) -> bool:
+        """Whether there is more to read."""
+        return any(os.fstat(fd).st_size > self._offsets[stream] for stream, fd in self._fds.items())
+
+    def read(self) -> Iterator[OutputChunk]:
+        """What the files have beyond what was read, up to their end as it is now."""
+        for stream, fd in self._fds.items():
+            end = os.fstat(fd).st_size
+            while (offset := self._offsets[stream]) < end:
+                data = os.pread(fd, min(_CHUNK_BYTES, end - offset), offset)
+                if not data:
+                    break
+                self._offsets[stream] += len(data)
+                yield OutputChunk(stream, offset, data)
+
+    def close(self) -> None:
+        """Close the files."""
+        for fd in self._fds.values():
+            os.close(fd)

@@ -1,0 +1,185 @@
+"""A handle on one local sandbox: the port's verbs, said to its agent."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from taor_sandbox.agent import messages
+from taor_sandbox.backends.errors import FileProblem, FileRefused, InvalidRequest, PortRefused
+from taor_sandbox.backends.local.follow import follow
+from taor_sandbox.backends.local.helper import Helper, memory
+from taor_sandbox.backends.local.states import state_of
+from taor_sandbox.backends.local.streams import archive, unpack
+from taor_sandbox.backends.local.wire import Link
+from taor_sandbox.backends.port import (
+    MAX_COMMAND_BYTES,
+    MAX_READ_BYTES,
+    MAX_WRITE_BYTES,
+    START,
+    WORKSPACE,
+    ClaimSpec,
+    ClaimState,
+    Dead,
+    Exited,
+    FileKind,
+    FileStat,
+    Offsets,
+    OutputChunk,
+    RunResult,
+    Unclaimed,
+    WriteSpec,
+)
+
+_CONNECT_SECONDS = 5.0
+
+
+class LocalSandbox:
+    """Implements `Sandbox` over one connection with the agent."""
+
+    def __init__(self, provider_id: str, boot_id: str, link: Link) -> None:
+        self._provider_id = provider_id
+        self._boot_id = boot_id
+        self._link = link
+
+    @property
+    def provider_id(self) -> str:
+        return self._provider_id
+
+    @property
+    def boot_id(self) -> str:
+        return self._boot_id
+
+    async def raise_epoch(self, epoch: int) -> None:
+        await self._link.call(messages.Done, messages.RaiseEpoch(epoch))
+
+    async def write_nonce(self, nonce: str) -> None:
+        await self._link.call(messages.Done, messages.WriteNonce(nonce))
+
+    async def journal_nonce(self) -> str | None:
+        return (await self._link.call(messages.Nonce, messages.ReadNonce())).nonce
+
+    async def claim(self, spec: ClaimSpec) -> bool:
+        if len(spec.command.encode()) > MAX_COMMAND_BYTES or "\0" in spec.command:
+            raise InvalidRequest(f"a command has at most {MAX_COMMAND_BYTES} bytes, none of them zero")
+        request = messages.Claim(
+            spec.op_id,
+            spec.epoch,
+            spec.nonce,
+            spec.command,
+            spec.cwd,
+            dict(spec.env),
+            spec.timeout_seconds,
+            spec.output_bytes,
+            spec.background,
+        )
+        return (await self._link.call(messages.Claimed, request)).fresh
+
+    async def claim_write(self, spec: WriteSpec) -> ClaimState:
+        if len(spec.content) > MAX_WRITE_BYTES or "\0" in spec.path:
+            raise InvalidRequest(
+                f"a file is written with at most {MAX_WRITE_BYTES} bytes, to a path without zero bytes"
+            )
+        digest = hashlib.sha256(spec.content).hexdigest()
+        request = messages.Write(
+            spec.op_id, spec.epoch, spec.nonce, spec.path, spec.within, spec.mode, spec.expected_sha256, digest
+        )
+        with memory(spec.content) as content:
+            return state_of(await self._link.call(messages.State, request, content))
+
+    async def look(self, op_id: str) -> ClaimState:
+        return state_of(await self._link.call(messages.State, messages.Look(op_id, False)))
+
+    def follow(self, op_id: str, offsets: Offsets = START) -> AsyncIterator[OutputChunk | Exited | Dead | Unclaimed]:
+        return follow(self._link, op_id, offsets)
+
+    async def kill(self, op_id: str) -> None:
+        await self._link.call(messages.Done, messages.Kill(op_id, "KILLED"))
+
+    async def live(self) -> Sequence[str]:
+        """Operations whose shell runs now."""
+        return (await self._link.call(messages.LiveOperations, messages.ListLive())).op_ids
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        cwd: str = WORKSPACE,
+        env: Mapping[str, str] | None = None,
+        timeout_seconds: float = 30.0,
+        output_bytes: int = MAX_READ_BYTES,
+    ) -> RunResult:
+        with memory(stdin) as given, memory() as stdout, memory() as stderr:
+            helper = await Helper.start(self._link, argv, (given, stdout, stderr), cwd, env or {}, output_bytes)
+            ended = await helper.wait(timeout_seconds)
+            if not ended:
+                await helper.kill()
+            outputs = [messages.read_memory(fd) for fd in (stdout, stderr)]
+        full = any(len(output) >= output_bytes for output in outputs)
+        return RunResult(await helper.status(), outputs[0], outputs[1], truncated=full, timed_out=not ended)
+
+    def archive(self, paths: Sequence[str], *, root: str = WORKSPACE) -> AsyncIterator[bytes]:
+        return archive(self._link, paths, root)
+
+    async def unpack(self, stream: AsyncIterator[bytes], *, root: str = WORKSPACE) -> None:
+        await unpack(self._link, stream, root)
+
+    async def read(self, path: str, *, offset: int = 0, limit: int = MAX_READ_BYTES) -> bytes:
+        answer = await self._link.ask(messages.Open(_inside(path)))
+        fd = answer.fd()
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise FileRefused(FileProblem.NOT_REGULAR, f"{path} is not a regular file")
+            return await asyncio.to_thread(os.pread, fd, min(limit, MAX_READ_BYTES), offset)
+        finally:
+            os.close(fd)
+
+    async def stat(self, path: str) -> FileStat:
+        found = await self._link.call(messages.Stated, messages.Stat(_inside(path)))
+        return FileStat(found.real_path, FileKind(found.kind), found.size_bytes, found.mode, found.mtime_ns)
+
+    async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        answer = await self._link.ask(messages.Dial(port))
+        sock = socket.socket(fileno=answer.fd())
+        try:
+            await _connected(sock)
+            return await asyncio.open_connection(sock=sock)
+        except (OSError, TimeoutError) as error:
+            sock.close()
+            raise PortRefused(f"nothing inside accepts connections on port {port}") from error
+
+    @contextlib.asynccontextmanager
+    async def frozen(self) -> AsyncIterator[None]:
+        await self._link.call(messages.Done, messages.Freeze())
+        try:
+            yield
+        finally:
+            if not self._link.closed:
+                await self._link.call(messages.Done, messages.Thaw())
+
+    async def close(self) -> None:
+        self._link.close()
+
+
+def _inside(path: str) -> str:
+    return str(PurePosixPath(WORKSPACE, path))
+
+
+async def _connected(sock: socket.socket) -> None:
+    """Wait for a connection that the agent began."""
+    loop = asyncio.get_running_loop()
+    writable = asyncio.Event()
+    loop.add_writer(sock.fileno(), writable.set)
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await writable.wait()
+    finally:
+        loop.remove_writer(sock.fileno())
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))

@@ -1,0 +1,53 @@
+"""From the agent's words for a claim to the port's."""
+
+from taor_sandbox.agent.journal import CommandRecord, WriteRecord
+from taor_sandbox.agent.messages import State
+from taor_sandbox.backends.errors import FileProblem
+from taor_sandbox.backends.port import (
+    ClaimState,
+    CommandExit,
+    Dead,
+    Ending,
+    Exited,
+    Live,
+    Unclaimed,
+    WriteExit,
+)
+
+
+def state_of(reply: State) -> ClaimState:
+    """The state of a claim; an exit record that a command has forged into nonsense counts as none."""
+    try:
+        match reply.state:
+            case "NONE":
+                return Unclaimed()
+            case "LIVE":
+                return Live(reply.pid)
+            case "COMMAND":
+                return Exited(_command_exit(CommandRecord(*reply.record)))  # type: ignore[arg-type] # fields as they came
+            case "WRITE":
+                return Exited(_write_exit(WriteRecord(*reply.record)))  # type: ignore[arg-type] # fields as they came
+            case _:
+                return Dead()
+    except (ValueError, TypeError):
+        return Dead()
+
+
+def _command_exit(record: CommandRecord) -> CommandExit:
+    return CommandExit(
+        status=int(record.status),
+        ending=Ending(record.ending),
+        cwd=None if record.cwd is None else str(record.cwd),
+        stdout_bytes=int(record.stdout_bytes),
+        stderr_bytes=int(record.stderr_bytes),
+        elapsed_seconds=float(record.elapsed_seconds),
+    )
+
+
+def _write_exit(record: WriteRecord) -> WriteExit:
+    return WriteExit(
+        problem=None if record.problem is None else FileProblem(record.problem),
+        detail=str(record.detail),
+        sha256=str(record.sha256),
+        created=bool(record.created),
+    )
