@@ -1,0 +1,274 @@
+"""A world in memory for the loop: durable stores that outlive a tenure, and a switch that kills it at any boundary.
+
+Each port keeps the semantics of its service that the loop relies on (fences, idempotency, operations run once); the
+services themselves are tested against real databases elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from taor_chassis.clock import SystemClock
+from taor_orchestrator.build import Assignment, Claim
+from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.model.port import Answer, CallFailed, StopReason, Usage
+from taor_orchestrator.money import Allowance, Denial, Grant, Hold, HoldState, Need
+from taor_orchestrator.ports import Advanced, Attached, Fate, LeaseLost, Ports, Rest
+from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
+from taor_orchestrator.transcript import ToolAnswer
+
+
+class Killed(BaseException):
+    """The process was killed here."""
+
+
+class Switch:
+    """Kills the tenure at the boundary with this number; counts the boundaries of an unkilled one."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.passed = 0
+        self._kill_at = kill_at
+
+    async def boundary(self) -> None:
+        await asyncio.sleep(0)
+        self.passed += 1
+        if self._kill_at is not None and self.passed >= self._kill_at:
+            raise Killed
+
+
+@dataclass
+class Reservation:
+    need: Need
+    state: str = "HELD"
+    usage: Usage | None = None
+
+
+Script = Sequence[Sequence[dict[str, object]]]
+
+
+@dataclass
+class World:
+    """What survives a kill."""
+
+    script: Script
+    log: list[Entry] = field(default_factory=list)
+    epoch: int = 0
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    operations: dict[str, str] = field(default_factory=dict)
+    results: dict[str, ToolAnswer] = field(default_factory=dict)
+    projected: int = 0
+    denials: list[Denial] = field(default_factory=list)
+    failures: list[CallFailed] = field(default_factory=list)
+    rests: list[Rest] = field(default_factory=list)
+    fates: list[Fate] = field(default_factory=list)
+
+    def claim(self) -> Claim:
+        self.epoch += 1
+        return Claim(
+            "local", "0193f0c2-0000-7000-8000-00000000000a", self.epoch, f"owner-{self.epoch}", "user", "project", "model", 8_000,
+            Assignment("Say hello.", (), "One step."),
+        )  # fmt: skip
+
+    def ports(self, switch: Switch) -> Ports:
+        return Ports(
+            model=Model(self, switch),
+            checkpoint=Checkpoint(self, switch),
+            budget=Budget(self, switch),
+            sandbox=Sandbox(self, switch),
+            builds=Builds(self, switch),
+            lease=Lease(),
+            clock=SystemClock(),
+        )
+
+    def states(self) -> list[str]:
+        return [reservation.state for reservation in self.reservations.values()]
+
+
+class Lease:
+    def __init__(self) -> None:
+        self.cancel_requested = asyncio.Event()
+        self.handing_over = asyncio.Event()
+
+    def check(self) -> None:
+        return
+
+
+@dataclass
+class Port:
+    world: World
+    switch: Switch
+
+    def fence(self, claim: Claim) -> None:
+        if claim.epoch < self.world.epoch:
+            raise LeaseLost
+
+
+class Model(Port):
+    async def call(self, request: bytes, *, on_delta: object, timeout_seconds: float) -> Answer:
+        await self.switch.boundary()
+        if self.world.failures:
+            raise self.world.failures.pop(0)
+        body = orjson.loads(request)
+        self.world.calls.append(hashlib.sha256(request).hexdigest())
+        step = sum(message["role"] == "assistant" for message in body["messages"])
+        blocks = self.world.script[step]
+        await self.switch.boundary()
+        wants_tools = any(block["type"] == "tool_use" for block in blocks)
+        return Answer(
+            message=orjson.dumps({"role": "assistant", "content": blocks}),
+            blocks=(),
+            stop_reason=StopReason.TOOL_USE if wants_tools else StopReason.END_TURN,
+            usage=Usage(len(request) // 4, 10, 0, 0, 0, "standard"),
+            provider_request_id="",
+            model="model",
+        )
+
+    async def close(self) -> None:
+        return
+
+
+class Checkpoint(Port):
+    async def attach(self, claim: Claim) -> History:
+        await self.switch.boundary()
+        self.fence(claim)
+        return History(tuple(self.world.log))
+
+    async def append(self, claim: Claim, head: int, entries: Sequence[Entry]) -> None:
+        await self.switch.boundary()
+        self.fence(claim)
+        assert head == len(self.world.log), "a head that moved"
+        self.world.log += entries
+        await self.switch.boundary()
+
+
+class Budget(Port):
+    async def attach(self, claim: Claim) -> Sequence[Hold]:
+        await self.switch.boundary()
+        return [
+            Hold(rid, HoldState.HELD, each.need.needs_sequence, earmark=False)
+            for rid, each in self.world.reservations.items()
+            if each.state == "HELD"
+        ]
+
+    async def reserve(self, claim: Claim, need: Need) -> Grant | Denial:
+        await self.switch.boundary()
+        if self.world.denials:
+            return self.world.denials.pop(0)
+        assert need.rid not in self.world.reservations, "one id, one hold"
+        self.world.reservations[need.rid] = Reservation(need)
+        await self.switch.boundary()
+        return Grant(need.rid, 10**9, 10**6, 10**6, 10**9, need.max_output_tokens, "price", float("inf"))
+
+    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
+        allowance = await self.settle(claim, rid, usage)
+        return Advanced(await self.reserve(claim, need), allowance)
+
+    async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
+        await self.switch.boundary()
+        self._close(rid, "SETTLED", usage)
+        return Allowance(10**9, 1, 1)
+
+    async def release(self, claim: Claim, rid: str, reason: str) -> None:
+        await self.switch.boundary()
+        self.fence(claim)
+        self._close(rid, "RELEASED")
+
+    async def charge(self, claim: Claim, rid: str, reason: str) -> None:
+        await self.switch.boundary()
+        self.fence(claim)
+        self._close(rid, "CHARGED")
+
+    def _close(self, rid: str, state: str, usage: Usage | None = None) -> None:
+        reservation = self.world.reservations[rid]
+        assert reservation.state in ("HELD", state), f"{rid} is {reservation.state}, not {state}"
+        self.world.reservations[rid] = dataclasses.replace(reservation, state=state, usage=usage)
+
+
+class Sandbox(Port):
+    async def attach(self, claim: Claim, attach_number: int, tail_sequence: int) -> Attached:
+        await self.switch.boundary()
+        done = (Operation(op_id, OperationState.DONE) for op_id in self.world.results)
+        return Attached(1, tuple(done))
+
+    async def dispatch(
+        self, claim: Claim, generation: int, op_id: str, log_sequence: int, tool: ToolInput
+    ) -> ToolAnswer:
+        await self.switch.boundary()
+        self.fence(claim)
+        if not isinstance(tool, Bash):
+            return ToolAnswer("read")
+        assert len(self.world.log) >= log_sequence, "a change before its call is logged"
+        if op_id not in self.world.results:
+            assert op_id not in self.world.operations, "a change is made once"
+            self.world.operations[op_id] = tool.command
+            self.world.results[op_id] = ToolAnswer(f"ran {tool.command}")
+        await self.switch.boundary()
+        return self.world.results[op_id]
+
+    async def cancel(self, claim: Claim, generation: int, op_id: str) -> None:
+        await self.switch.boundary()
+
+    async def snapshot(self, claim: Claim, generation: int) -> None:
+        await self.switch.boundary()
+
+    async def release(self, claim: Claim, generation: int, fate: Fate) -> None:
+        await self.switch.boundary()
+        self.world.fates.append(fate)
+
+
+class Builds(Port):
+    async def project(self, claim: Claim, history: History, spent_microdollars: int) -> None:
+        await self.switch.boundary()
+        self.fence(claim)
+        assert history.head <= len(self.world.log), "the projection is never ahead of the log"
+        self.world.projected = history.head
+
+    async def wake_generation(self, claim: Claim) -> int:
+        return 0
+
+    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> bool:
+        self.world.rests.append(rest)
+        return True
+
+    async def cancel_item(self, claim: Claim) -> str | None:
+        return "cancel-1"
+
+
+def use(name: str, **fields: object) -> dict[str, object]:
+    """A tool_use block; the ids repeat, as those of compatible servers do."""
+    return {"type": "tool_use", "id": "call_0", "name": name, "input": fields}
+
+
+def text(words: str) -> dict[str, object]:
+    """A text block."""
+    return {"type": "text", "text": words}
+
+
+FINISH = use("finish", summary="It runs.", verification={"command": "./check", "outcome": "ok"})
+
+SCRIPT: Script = [
+    [text("First."), use("narrate", message="Starting."), use("bash", command="echo a >> count")],
+    [use("read_file", path="count"), use("grep", pattern="a"), use("bash", command="echo b >> count")],
+    [use("bash", command="./check")],
+    [FINISH],
+]
+
+TOMORROW = datetime.datetime(2030, 1, 2, tzinfo=datetime.UTC)
+
+
+def kinds(world: World) -> str:
+    """The kinds of the log's entries by their first letters."""
+    return "".join(entry.kind.value[0] for entry in world.log)
+
+
+def settled_calls(world: World) -> int:
+    """How many answers the log holds."""
+    return sum(entry.kind is EntryKind.ASSISTANT for entry in world.log)
