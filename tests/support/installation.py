@@ -11,11 +11,10 @@ import pytest
 
 from taor_local.endpoints import Endpoints
 from taor_local.installation import down, ensure_up, status
-from taor_local.options import Options
+from taor_local.options import PORTS, Options
 from taor_local.processes import ProcessId, descendants, processes_naming
 from tests.support.postgres import roomy_folder
 
-PORTS = 6
 ATTEMPTS = 200
 
 

@@ -4,6 +4,8 @@ LocalError
 ├── UnsupportedSystemError      not Linux
 ├── NoUnprivilegedUserError     started as root, and there is nobody to drop to
 ├── FolderOutOfReachError       the unprivileged user cannot enter a folder
+├── FolderUnusableError         the data folder cannot be made or written
+├── BadPortError                six ports from there do not exist
 ├── PortInUseError              somebody else listens on one of our ports
 ├── PostgresFailedError         initdb failed, or the package is missing
 ├── PartFailedError             a part did not come up; names the log to read
@@ -29,6 +31,17 @@ class NoUnprivilegedUserError(LocalError):
 
 class FolderOutOfReachError(LocalError):
     """A folder that the unprivileged user of a child cannot enter, or that belongs to a stranger."""
+
+
+class FolderUnusableError(LocalError):
+    """The data folder belongs to somebody else, or its disk is full or read-only."""
+
+
+class BadPortError(LocalError):
+    """The ports from the base port on are not all between 1024 and 65535."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"--base-port {port} does not do: taor needs six ports from it, between 1024 and 65535.")
 
 
 class PortInUseError(LocalError):

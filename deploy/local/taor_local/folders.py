@@ -9,6 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
+from taor_local.errors import FolderUnusableError
+
 ROOT_DATA = Path("/var/lib/taor")
 # sockaddr_un holds 108 bytes with the closing zero.
 LONGEST_SOCKET_PATH_BYTES = 107
@@ -86,13 +88,21 @@ class Folders:
         return self.logs / f"{part}.log"
 
     def make(self) -> None:
-        """Make all folders. As root the data folder can be passed through, since parts run as other users."""
-        self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for folder in (self.sandboxes, self.blobs, self.logs, self.run):
-            folder.mkdir(exist_ok=True, mode=0o700)
-        if os.geteuid() == 0:
-            self.data.chmod(0o711)
-            self.sandboxes.chmod(0o711)
+        """Make all folders. As root the data folder can be passed through, since parts run as other users.
+
+        Raises FolderUnusableError.
+        """
+        try:
+            self.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.sandboxes, self.blobs, self.logs, self.run):
+                folder.mkdir(exist_ok=True, mode=0o700)
+            if os.geteuid() == 0:
+                self.data.chmod(0o711)
+                self.sandboxes.chmod(0o711)
+        except OSError as error:
+            raise FolderUnusableError(
+                f"{self.data} cannot be used: {error.strerror}. Choose another --data folder."
+            ) from error
 
     def socket_folder(self) -> Path:
         """Choose where PostgreSQL's socket lies: beside its data, or in a short folder when that is too deep."""
