@@ -36,7 +36,7 @@ class Today:
 
 
 def today(instant: datetime, zone: ZoneInfo, anchor_day: int) -> Today:
-    """Find the day and the cycle of an instant; a cycle renews on the anchor day, or the last day of a shorter month."""
+    """Find the day and the cycle of an instant; a cycle renews on the anchor day, clamped to its month."""
     day = day_of(instant, zone)
     cycle = cycle_of(instant, zone, anchor_day)
     return Today(instant, day, cycle, _count_days(day.key, cycle, zone))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from taor_budget.pricing import TOKENS_PER_MTOK, Price, round_up
 
-NO_LARGER_TIER = 2**63 - 1
+UNBOUNDED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class BoundRates:
     def output_tokens(self, prompt_tokens: int, held_microdollars: int) -> int:
         """The most output tokens that this sum carries beside the prompt; below zero when not even the prompt fits."""
         left = held_microdollars * TOKENS_PER_MTOK - prompt_tokens * self.prompt
-        return left // self.output if self.output else NO_LARGER_TIER
+        if not self.output:
+            return UNBOUNDED if left >= 0 else -1
+        return left // self.output
 
 
 def rates_of(price: Price, prompt_tokens: int) -> BoundRates:
@@ -38,5 +40,5 @@ def rates_of(price: Price, prompt_tokens: int) -> BoundRates:
     return BoundRates(
         prompt=max(rates.dearest_prompt for rates in within),
         output=max(rates.output for rates in within),
-        prompt_tokens_at_most=beyond[0] if beyond else NO_LARGER_TIER,
+        prompt_tokens_at_most=beyond[0] if beyond else UNBOUNDED,
     )
