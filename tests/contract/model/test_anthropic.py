@@ -67,7 +67,7 @@ async def test_an_answer_is_read_and_its_bytes_are_accepted_again(model):
     answer = await ask(model, request(script, *answered))
     assert answer.stop_reason is StopReason.TOOL_USE
     [finish] = [block for block in answer.blocks if isinstance(block, ToolUse)]
-    assert (finish.name, finish.complete, finish.input["verification"]["outcome"]) == ("finish", True, "passed")
+    assert (finish.name, finish.complete, finish.input["outcome"]) == ("finish", True, "succeeded")
     assert answer.model == "claude-sonnet-5-5"
     assert answer.provider_request_id.startswith("req_")
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
+from importlib import resources
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 import taor_local
+from taor_model_simulator import scriptfile
 from taor_model_simulator.library import Library
 from taor_model_simulator.record import Record
 from taor_model_simulator.server import running
@@ -143,7 +146,7 @@ async def play(scripts: Path, workspace: Workspace) -> list[dict]:
 async def test_the_app_works_when_the_script_is_played_in_order(scripts, workspace):
     answers = await play(scripts, workspace)
     name, finish = workspace.calls[-1]
-    assert (name, finish["verification"]["outcome"], finish["preview_port"]) == ("finish", "passed", 8000), answers[-1]
+    assert (name, finish["outcome"], finish["preview_port"]) == ("finish", "succeeded", 8000), answers[-1]
     assert len(answers) >= 20
     assert "scripted" in answers[0]["content"][1]["text"]
     assert sum(1 for a in answers if sum(b["type"] == "tool_use" for b in a["content"]) > 1) >= 8, "parallel calls"
@@ -152,6 +155,15 @@ async def test_the_app_works_when_the_script_is_played_in_order(scripts, workspa
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{workspace.port}/") as page:
         assert page.status == 200
         assert "the smallest thing" in await page.text()
+
+
+def test_every_call_of_the_script_fits_the_tools_that_the_orchestrator_offers():
+    tools = json.loads((resources.files("taor_orchestrator") / "prompts" / "tools.json").read_text())
+    schemas = {tool["name"]: tool["input_schema"] for tool in tools}
+    script, _ = scriptfile.load(DEMO / "script.toml")
+    for tool in (tool for step in script.steps for tool in step.tools):
+        known, required = set(schemas[tool.name]["properties"]), set(schemas[tool.name]["required"])
+        assert required <= tool.input.keys() <= known, tool
 
 
 @pytest.mark.parametrize(
@@ -169,5 +181,5 @@ async def test_a_broken_line_of_the_app_ends_the_build_as_failed(scripts, worksp
     path.write_text(text.replace(right, wrong))
     await play(scripts, workspace)
     name, finish = workspace.calls[-1]
-    assert (name, finish["verification"]["outcome"]) == ("finish", "failed")
+    assert (name, finish["outcome"]) == ("finish", "failed")
     assert "expected" in finish["summary"]

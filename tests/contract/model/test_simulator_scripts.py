@@ -41,7 +41,7 @@ async def test_a_script_that_is_disappointed_says_why_and_finishes_as_failed(sim
     await talk.turn("all fine")
     message = await talk.turn()
     [(name, finish)] = calls(message)
-    assert (name, finish["verification"]["outcome"]) == ("finish", "failed")
+    assert (name, finish["outcome"]) == ("finish", "failed")
     assert "expected 'exit status 1' from bash run-tests" in message["content"][0]["text"]
 
 

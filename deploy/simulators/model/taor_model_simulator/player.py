@@ -46,8 +46,9 @@ def _disappointment(step: Step, answer: list[Object], results: list[Object]) -> 
 
 def _give_up(script: Script, position: int, problem: str) -> Step:
     say = f"This is a script, and after step {position} of {script.name!r} things are not as it knows them: {problem}"
-    command = f"script {script.name} up to step {position}"
-    return Step(say=say, tools=(finish(f"The scripted build failed: {problem}", command=command, outcome="failed"),))
+    summary = f"The scripted build failed: {problem}"
+    end = finish(summary, outcome="failed", command=f"script {script.name} up to step {position}", found=problem)
+    return Step(say=say, tools=(end,))
 
 
 def _label(tool: Tool) -> str:

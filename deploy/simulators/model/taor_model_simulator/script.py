@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,8 +68,7 @@ class Script:
     steps: tuple[Step, ...]
 
 
-def finish(summary: str, *, command: str, outcome: str, more: Mapping[str, object] | None = None) -> Tool:
-    """The call that ends a build, with its verification record."""
-    return Tool(
-        "finish", {"summary": summary, "verification": {"command": command, "outcome": outcome}, **(more or {})}
-    )
+def finish(summary: str, *, outcome: str, command: str, found: str) -> Tool:
+    """The call that ends a build as `succeeded` or `failed`, with its verification record."""
+    verification: Object = {"command": command, "outcome": found}
+    return Tool("finish", {"summary": summary, "outcome": outcome, "verification": verification})

@@ -67,7 +67,7 @@ def compose(line: str, wanted: Recipe) -> Script:
         )
         for turn in range(1, wanted.turns)
     ]
-    end = finish(f"A synthetic build of {wanted.turns} turns.", command="true", outcome="passed")
+    end = finish(f"A synthetic build of {wanted.turns} turns.", outcome="succeeded", command="true", found="passed")
     return Script(line, (*steps, Step(say="Done.", tools=(end,), latency_seconds=pause, pace_seconds=pace)))
 
 
