@@ -18,6 +18,7 @@ from taor_chassis.identity import SharedToken
 from taor_chassis.transport import SERVER_OPTIONS
 
 DRAIN_SECONDS = 10.0
+CLEANUP_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ async def running_server(
 ) -> AsyncIterator[str]:
     """A server that is up inside the block, and drained after it; yields the address that clients dial."""
     stopping = stopping or asyncio.Event()
-    server = grpc.aio.server(interceptors=[Guard(SharedToken(token))], options=SERVER_OPTIONS)
+    guard = Guard(SharedToken(token))
+    server = grpc.aio.server(interceptors=[guard], options=SERVER_OPTIONS)
     for service in services:
         service.add(server)
     draining = asyncio.Event()
@@ -83,6 +85,7 @@ async def running_server(
         draining.set()
         stopping.set()
         await server.stop(drain_seconds)
+        await guard.finish(CLEANUP_SECONDS)
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:
