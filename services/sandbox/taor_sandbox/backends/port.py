@@ -242,6 +242,10 @@ class Sandbox(Protocol):
         """Yield output from `offsets` on, then the end state once; leaving the iteration leaves the command alone."""
         ...
 
+    def log_path(self, op_id: str, stream: Stream) -> str:
+        """Where an output of an operation stands as long as its claim does: a file inside that commands can read."""
+        ...
+
     async def kill(self, op_id: str) -> None:
         """Kill every process of an operation and return when they are gone; nothing to kill is no error."""
         ...

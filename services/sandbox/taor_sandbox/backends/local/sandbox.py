@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from taor_sandbox.agent import messages
 from taor_sandbox.backends.errors import FileProblem, FileRefused, InvalidRequest, PortRefused
+from taor_sandbox.backends.local.bwrap import JOURNAL
 from taor_sandbox.backends.local.follow import follow
 from taor_sandbox.backends.local.helper import Helper, memory
 from taor_sandbox.backends.local.states import state_of
@@ -31,6 +32,7 @@ from taor_sandbox.backends.port import (
     Offsets,
     OutputChunk,
     RunResult,
+    Stream,
     Unclaimed,
     WriteSpec,
 )
@@ -96,6 +98,9 @@ class LocalSandbox:
 
     def follow(self, op_id: str, offsets: Offsets = START) -> AsyncIterator[OutputChunk | Exited | Dead | Unclaimed]:
         return follow(self._link, op_id, offsets)
+
+    def log_path(self, op_id: str, stream: Stream) -> str:
+        return f"{JOURNAL}/claims/{op_id.replace('/', '~')}/{stream.value}"
 
     async def kill(self, op_id: str) -> None:
         await self._link.call(messages.Done, messages.Kill(op_id, "KILLED"))

@@ -1,0 +1,137 @@
+"""Why the sandbox service refuses a call. A tool that fails is no error: its call is OK and carries a Failure.
+
+ServiceError                      (taor_chassis.errors)
+└── Refused                       base of the ones below
+    ├── StaleEpoch                STALE_EPOCH              another owner holds the build
+    ├── StaleGeneration           STALE_GENERATION         the sandbox was replaced: attach again
+    ├── AttachSuperseded          ATTACH_SUPERSEDED        a later Attach of the same claim goes on
+    ├── SandboxNotFound           SANDBOX_NOT_FOUND        nobody has attached yet
+    ├── OperationNotFound         OPERATION_NOT_FOUND      the journal does not know it
+    ├── OperationConflict         OPERATION_CONFLICT       the id stands for another call
+    ├── OperationOutOfOrder       OPERATION_OUT_OF_ORDER   an earlier changing call is still open
+    ├── SandboxUnavailable        SANDBOX_UNAVAILABLE      not made or reached in time: try again
+    ├── IsolationUnavailable      ISOLATION_UNAVAILABLE    this machine cannot isolate
+    ├── NoFiles                   NO_FILES                 neither sandbox nor snapshot
+    └── PreviewUnavailable        PREVIEW_UNAVAILABLE      no sandbox to look into
+SnapshotBad                       never leaves the service: an older snapshot is tried
+"""
+
+import grpc
+
+from taor_chassis.errors import ServiceError
+
+
+class Refused(ServiceError):
+    """A refusal of this service."""
+
+
+class StaleEpoch(Refused):
+    """The caller's claim on the build is not the current one; it must stop."""
+
+    status = grpc.StatusCode.ABORTED
+    reason = "STALE_EPOCH"
+
+    def __init__(self) -> None:
+        super().__init__("another owner holds this build; stop working on it")
+
+
+class StaleGeneration(Refused):
+    """The sandbox that the caller attached to is not the current one, or is gone."""
+
+    status = grpc.StatusCode.ABORTED
+    reason = "STALE_GENERATION"
+
+    def __init__(self, message: str = "the sandbox was replaced; attach again") -> None:
+        super().__init__(message)
+
+
+class AttachSuperseded(Refused):
+    """A later Attach of the same claim took over; only its caller goes on."""
+
+    status = grpc.StatusCode.ABORTED
+    reason = "ATTACH_SUPERSEDED"
+
+    def __init__(self) -> None:
+        super().__init__("a later attach of this claim took over")
+
+
+class SandboxNotFound(Refused):
+    """The build is not known here."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    reason = "SANDBOX_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("no sandbox was ever attached for this build; call AttachBuild first")
+
+
+class OperationNotFound(Refused):
+    """The journal has no such operation."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    reason = "OPERATION_NOT_FOUND"
+
+    def __init__(self, op_id: str) -> None:
+        super().__init__("the operation was never announced; there is nothing to cancel", op_id=op_id)
+
+
+class OperationConflict(Refused):
+    """One operation id, two different calls."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+    reason = "OPERATION_CONFLICT"
+
+    def __init__(self, op_id: str) -> None:
+        super().__init__("this operation id, or its place in the log, stands for another call", op_id=op_id)
+
+
+class OperationOutOfOrder(Refused):
+    """Changing operations start one at a time, in the order of the log."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "OPERATION_OUT_OF_ORDER"
+
+    def __init__(self, op_id: str) -> None:
+        super().__init__("another changing operation is open, or a later one was there already", op_id=op_id)
+
+
+class SandboxUnavailable(Refused):
+    """The sandbox could not be made or reached in time."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+    reason = "SANDBOX_UNAVAILABLE"
+
+
+class IsolationUnavailable(Refused):
+    """Sandboxes cannot be had here; the message names the remedy."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "ISOLATION_UNAVAILABLE"
+
+
+class NoFiles(Refused):
+    """There is neither a sandbox nor a snapshot."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    reason = "NO_FILES"
+
+    def __init__(self) -> None:
+        super().__init__("this build has no files: its sandbox is gone and no snapshot was taken")
+
+
+class PreviewUnavailable(Refused):
+    """The sandbox does not run, so nothing can be looked at."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "PREVIEW_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the sandbox of this build does not run, so there is nothing to preview")
+
+
+class SnapshotBad(Exception):
+    """A snapshot cannot be restored: a blob is missing or its hash is another."""
+
+    def __init__(self, snapshot_id: str, detail: str) -> None:
+        super().__init__(f"snapshot {snapshot_id}: {detail}")
+        self.snapshot_id = snapshot_id

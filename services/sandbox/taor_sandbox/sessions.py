@@ -1,0 +1,90 @@
+"""The sandboxes that this process holds in hand: one small object per build."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from taor_sandbox.backends.errors import SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.port import Backend, Sandbox
+from taor_sandbox.errors import StaleGeneration
+from taor_sandbox.records import Build, BuildKey, Fence
+
+
+@dataclass(slots=True)
+class Session:
+    """What this process has in hand. Losing it loses nothing: the row and the journal are the truth."""
+
+    key: BuildKey
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from the announcement of an operation until its claim is made, and while a cancel looks for it."""
+    preparing: "asyncio.Task[Build] | None" = None
+    """Makes or restores the sandbox for `preparing_fence`."""
+    preparing_fence: Fence | None = None
+    build: Build | None = None
+    """The row as it stood when `sandbox` was opened or made ready."""
+    sandbox: Sandbox | None = None
+
+    def holds(self, epoch: int, generation: int) -> bool:
+        """Whether a ready sandbox of this generation is in hand, for a caller of this epoch."""
+        build = self.build
+        return self.sandbox is not None and build is not None and build.runs and (
+            (build.fence.epoch, build.generation) == (epoch, generation)
+        )  # fmt: skip
+
+    def hold(self, build: Build, sandbox: Sandbox) -> None:
+        """Take a handle in hand."""
+        self.build, self.sandbox = build, sandbox
+
+    async def let_go(self) -> None:
+        """Close the handle; the sandbox goes on."""
+        sandbox, self.sandbox, self.build = self.sandbox, None, None
+        if sandbox is not None:
+            await sandbox.close()
+
+    async def stop_preparing(self) -> None:
+        """End a preparation whose fence was overtaken, and wait until it has ended."""
+        task, self.preparing, self.preparing_fence = self.preparing, None, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+class Sessions:
+    """All sessions of this process, by build."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._sessions: dict[
+            BuildKey, Session
+        ] = {}  # bounded by the builds whose sandbox runs; the reaper forgets the rest
+
+    def __getitem__(self, key: BuildKey) -> Session:
+        """The session of a build, made at the first need."""
+        if key not in self._sessions:
+            self._sessions[key] = Session(key)
+        return self._sessions[key]
+
+    async def sandbox(self, build: Build) -> Sandbox:
+        """The sandbox of a build's current generation, dialled if need be; raises StaleGeneration when it is gone."""
+        session = self[build.key]
+        if session.sandbox is not None and session.build is not None and session.build.generation == build.generation:
+            return session.sandbox
+        if build.provider_id is None:
+            raise StaleGeneration("the sandbox does not run any more; attach again")
+        try:
+            sandbox = await self._backend.attach(build.provider_id)
+        except (SandboxGone, SandboxUnreachable) as error:
+            raise StaleGeneration("the sandbox is gone; attach again") from error
+        await session.let_go()
+        session.hold(build, sandbox)
+        return sandbox
+
+    async def forget(self, key: BuildKey) -> None:
+        """Drop the session of a build whose sandbox does not run any more."""
+        if (session := self._sessions.pop(key, None)) is not None:
+            await session.stop_preparing()
+            await session.let_go()
+
+    async def close(self) -> None:
+        """Let go of everything; the sandboxes go on."""
+        for key in list(self._sessions):
+            await self.forget(key)

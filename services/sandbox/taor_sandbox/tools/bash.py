@@ -1,0 +1,78 @@
+"""bash: what is started, and what the model reads of its end."""
+
+from dataclasses import dataclass
+
+from taor_sandbox import redaction, truncation
+from taor_sandbox.backends.port import CommandExit, Ending
+from taor_sandbox.outcome import Failure, FailureCode, Outcome
+from taor_sandbox.tools.inputs import Bash
+
+DEFAULT_TIMEOUT_SECONDS = 120
+MAX_TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """One output of a command, and the file inside the sandbox that holds all of it."""
+
+    text: str
+    path: str
+
+
+_LIMITS = {
+    Ending.OUTPUT_LIMIT: "It printed more than a command may; send its output into a file, or make it say less.",
+    Ending.MEMORY_LIMIT: "It needed more memory than the sandbox has.",
+    Ending.PROCESS_LIMIT: "It started more processes than the sandbox allows.",
+    Ending.DISK_LIMIT: "The disk of the sandbox is full; remove what is not needed.",
+}
+
+
+def ran(wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed) -> Outcome:
+    """The result of a command that has ended."""
+    failure = _failure(wanted, exit)
+    parts = [_cut(stdout), _cut(stderr, heading="[stderr]\n")]
+    if failure is not None:
+        parts.append(f"[{failure.message}]\n")
+    return Outcome(
+        text="".join(parts) or "(no output)\n",
+        failure=failure,
+        exit_status=exit.status if exit.ending is Ending.EXITED else None,
+        elapsed_seconds=exit.elapsed_seconds,
+        cwd=exit.cwd,
+    )
+
+
+def started(pid: int, log_path: str) -> Outcome:
+    """The result of a background command that runs."""
+    return Outcome(
+        f"Started in the background as process {pid}. Its output goes to {log_path}; look at it with bash (tail). "
+        "Stop it with kill.\n"
+    )
+
+
+def ended_at_once(exit: CommandExit, log_path: str) -> Outcome:
+    """The result of a background command that is over already."""
+    message = f"The background command ended at once with status {exit.status}; its output stands in {log_path}."
+    return Outcome(message, None if exit.status == 0 else Failure(FailureCode.EXIT_STATUS, message))
+
+
+def _failure(wanted: Bash, exit: CommandExit) -> Failure | None:
+    match exit.ending:
+        case Ending.EXITED if exit.status == 0:
+            return None
+        case Ending.EXITED:
+            return Failure(FailureCode.EXIT_STATUS, f"The command ended with status {exit.status}.")
+        case Ending.TIMEOUT:
+            message = f"The command did not end within {wanted.timeout_seconds} s and was killed with all its children."
+            return Failure(FailureCode.TIMEOUT, f"{message} Start servers and long jobs in the background.")
+        case Ending.KILLED:
+            return Failure(FailureCode.CANCELLED, "The command was killed because the call was cancelled.")
+        case limit:
+            return Failure(FailureCode.LIMIT, f"The command was killed. {_LIMITS[limit]}")
+
+
+def _cut(printed: Printed, heading: str = "") -> str:
+    if not printed.text:
+        return ""
+    cut = truncation.middle(redaction.redact(printed.text), source=printed.path)
+    return heading + (cut if cut.endswith("\n") else cut + "\n")

@@ -1,0 +1,156 @@
+"""Starts a changing tool inside a sandbox, at most once, and follows it: the same for a first run and for a redo."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from taor_sandbox.backends.port import (
+    WORKSPACE,
+    ClaimSpec,
+    CommandExit,
+    Dead,
+    Exited,
+    Live,
+    OutputChunk,
+    Sandbox,
+    Stream,
+    Unclaimed,
+    WriteExit,
+    WriteSpec,
+)
+from taor_sandbox.outcome import INTERRUPTED, Outcome, ToolFailed
+from taor_sandbox.records import OperationState
+from taor_sandbox.tools import bash, edit, files
+from taor_sandbox.tools.bash import Printed
+from taor_sandbox.tools.inputs import Bash, EditFile, Mutating, WriteFile
+from taor_sandbox.tools.paths import inside
+from taor_sandbox.truncation import Ends
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One operation as the sandbox is to see it."""
+
+    op_id: str
+    epoch: int
+    nonce: str
+    cwd: str | None
+    input: Mutating
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an operation came out."""
+
+    state: OperationState
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """Its claim is gone: a command deleted the journal."""
+
+
+async def start(sandbox: Sandbox, effect: Effect) -> int:
+    """Make the claim and start; returns how many claims this call has made (0 or 1).
+
+    Raises ToolFailed when there is nothing to start, and what `claim` of the port raises."""
+    match effect.input:
+        case Bash() as command:
+            return int(await sandbox.claim(_claim_spec(effect, command)))
+        case WriteFile() as wanted:
+            if await _is_claimed(sandbox, effect):
+                return 0
+            path, content = inside(wanted.path), wanted.content.encode()
+            await sandbox.claim_write(WriteSpec(effect.op_id, effect.epoch, effect.nonce, path, content))
+            return 1
+        case EditFile() as wanted:
+            return await _start_edit(sandbox, effect, wanted)
+
+
+async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ended | Vanished]:
+    """Yield output as it comes, then the end; leaving the iteration leaves the command alone."""
+    match effect.input:
+        case Bash(background=False) as command:
+            async for event in _follow_command(sandbox, effect.op_id, command):
+                yield event
+        case Bash():
+            yield await _look_at_background(sandbox, effect.op_id)
+        case WriteFile() | EditFile() as wanted:
+            yield await _look_at_write(sandbox, effect.op_id, wanted)
+
+
+async def _start_edit(sandbox: Sandbox, effect: Effect, wanted: EditFile) -> int:
+    # A claimed edit may be in the file already, where its passages are no longer found.
+    if await _is_claimed(sandbox, effect):
+        return 0
+    try:
+        spec = await edit.write_spec(sandbox, wanted, effect.op_id, effect.epoch, effect.nonce)
+    except ToolFailed:
+        if await _is_claimed(sandbox, effect):
+            return 0
+        raise
+    await sandbox.claim_write(spec)
+    return 1
+
+
+async def _is_claimed(sandbox: Sandbox, effect: Effect) -> bool:
+    return not isinstance(await sandbox.look(effect.op_id), Unclaimed)
+
+
+def _claim_spec(effect: Effect, command: Bash) -> ClaimSpec:
+    return ClaimSpec(
+        op_id=effect.op_id,
+        epoch=effect.epoch,
+        nonce=effect.nonce,
+        command=command.command,
+        cwd=effect.cwd or WORKSPACE,
+        timeout_seconds=None if command.background else command.timeout_seconds,
+        background=command.background,
+    )
+
+
+async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncIterator[bytes | Ended | Vanished]:
+    outputs = {Stream.STDOUT: Ends(), Stream.STDERR: Ends()}
+    async for event in sandbox.follow(op_id):
+        match event:
+            case OutputChunk(stream, _, data):
+                outputs[stream].add(data)
+                yield data
+            case Exited(exit):
+                assert isinstance(exit, CommandExit)
+                printed = (Printed(outputs[each].text(), sandbox.log_path(op_id, each)) for each in Stream)
+                yield Ended(OperationState.DONE, bash.ran(command, exit, *printed))
+            case Dead():
+                yield _interrupted()
+            case Unclaimed():
+                yield Vanished()
+
+
+async def _look_at_background(sandbox: Sandbox, op_id: str) -> Ended | Vanished:
+    log_path = sandbox.log_path(op_id, Stream.STDOUT)
+    match await sandbox.look(op_id):
+        case Live(pid):
+            return Ended(OperationState.DONE, bash.started(pid, log_path))
+        case Exited(exit):
+            assert isinstance(exit, CommandExit)
+            return Ended(OperationState.DONE, bash.ended_at_once(exit, log_path))
+        case Dead():
+            return _interrupted()
+        case Unclaimed():
+            return Vanished()
+
+
+async def _look_at_write(sandbox: Sandbox, op_id: str, wanted: WriteFile | EditFile) -> Ended | Vanished:
+    match await sandbox.look(op_id):
+        case Exited(exit):
+            assert isinstance(exit, WriteExit)
+            result = files.written(wanted, exit) if isinstance(wanted, WriteFile) else edit.edited(wanted, exit)
+            return Ended(OperationState.DONE, result)
+        case Unclaimed():
+            return Vanished()
+        case Live() | Dead():
+            return _interrupted()
+
+
+def _interrupted() -> Ended:
+    return Ended(OperationState.INTERRUPTED, INTERRUPTED)

@@ -1,0 +1,84 @@
+"""read_file and write_file."""
+
+from taor_sandbox import truncation
+from taor_sandbox.backends.errors import FileRefused
+from taor_sandbox.backends.port import MAX_READ_BYTES, FileKind, Sandbox, WriteExit
+from taor_sandbox.outcome import Failure, FailureCode, Outcome, ToolFailed
+from taor_sandbox.tools.inputs import ReadFile, WriteFile
+from taor_sandbox.tools.paths import refusal, stat_inside, tool_failed
+
+MAX_LINES = 2_000
+_PROBE_BYTES = 8_192
+
+
+async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
+    """The wanted lines, numbered; raises ToolFailed."""
+    content = await read_text(sandbox, wanted.path)
+    lines = content.splitlines()
+    first = max(wanted.start_line, 1)
+    last = min(wanted.end_line or len(lines), len(lines))
+    if lines and first > len(lines):
+        raise ToolFailed(
+            FailureCode.BAD_INPUT, f"{wanted.path} has {len(lines)} lines; line {first} is behind its end."
+        )
+    if not lines:
+        return Outcome(f"{wanted.path} is empty.")
+    shown = _numbered(lines[first - 1 : last], first)
+    end = first + len(shown) - 1
+    if end < last:
+        shown.append(f"[… lines {end + 1} to {last} of {len(lines)} left out; read on with start_line {end + 1} …]\n")
+    return Outcome("".join(shown))
+
+
+async def read_text(sandbox: Sandbox, path: str) -> str:
+    """The whole file as text; raises ToolFailed where it is missing, no file, no text, or too large."""
+    stat = await stat_inside(sandbox, path)
+    if stat.kind is not FileKind.REGULAR:
+        what = "a folder; use glob to list it" if stat.kind is FileKind.DIRECTORY else "no regular file"
+        raise ToolFailed(FailureCode.NOT_A_FILE, f"{path} is {what}.")
+    if stat.size_bytes > MAX_READ_BYTES:
+        raise ToolFailed(FailureCode.LIMIT, f"{path} has {stat.size_bytes} bytes; look at parts of it with bash.")
+    try:
+        content = await sandbox.read(stat.real_path)
+    except FileRefused as refused:
+        raise tool_failed(refused, path) from refused
+    return decode(content, path)
+
+
+def decode(content: bytes, path: str) -> str:
+    """UTF-8 text; raises ToolFailed for anything else."""
+    if b"\0" in content[:_PROBE_BYTES]:
+        raise ToolFailed(FailureCode.NOT_TEXT, f"{path} is a binary file.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        message = f"{path} is no UTF-8 text (byte {error.start}); use bash to look at it."
+        raise ToolFailed(FailureCode.NOT_TEXT, message) from error
+
+
+def written(wanted: WriteFile, exit: WriteExit) -> Outcome:
+    """The result of a write, from its exit record alone."""
+    if exit.problem is not None:
+        return refused(wanted.path, exit)
+    lines = len(wanted.content.splitlines())
+    verb = "Created" if exit.created else "Wrote"
+    return Outcome(f"{verb} {wanted.path}: {lines} {'line' if lines == 1 else 'lines'}.")
+
+
+def refused(path: str, exit: WriteExit) -> Outcome:
+    """The result of a write that the sandbox refused; nothing has changed."""
+    assert exit.problem is not None
+    code, message = refusal(exit.problem, path, exit.detail)
+    return Outcome(message, Failure(code, message))
+
+
+def _numbered(lines: list[str], first: int) -> list[str]:
+    shown: list[str] = []
+    size = 0
+    for number, line in enumerate(lines[:MAX_LINES], first):
+        row = f"{number:>6}\t{truncation.line(line)}\n"
+        size += len(row)
+        if size > truncation.LIMIT_CHARACTERS:
+            break
+        shown.append(row)
+    return shown
