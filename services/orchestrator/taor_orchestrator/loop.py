@@ -42,7 +42,7 @@ async def _step(tenure: Tenure) -> Ending | None:
         return await cancel(tenure)
     match step:
         case Begin():
-            _begin(tenure)
+            await _begin(tenure)
         case Think() if lease.handing_over.is_set():
             return await hand_over(tenure)
         case Think():
@@ -74,9 +74,9 @@ async def _turn(tenure: Tenure) -> Ending | None:
     return None
 
 
-def _begin(tenure: Tenure) -> None:
-    """Write down how the agent is set up and what it is asked for."""
+async def _begin(tenure: Tenure) -> None:
+    """Write down how the agent is set up and what it is asked for; the first call needs it durable."""
     claim, log = tenure.claim, tenure.log
     if tenure.history.tail is None:
         log.append(log.draft(EntryKind.HEAD, context.head_body(claim.model)))
-    log.append(log.draft(EntryKind.USER, context.assignment_body(claim.build_id, claim.assignment)))
+    await log.append(log.draft(EntryKind.USER, context.assignment_body(claim.build_id, claim.assignment)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taor_orchestrator import money
-from taor_orchestrator.history import Entry
+from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.model.port import Usage
 from taor_orchestrator.money import Denial, DenialCause, Grant, Need
 from taor_orchestrator.ports import LeaseLost
@@ -53,7 +53,7 @@ def _carried(tenure: Tenure, grant: Grant, prompt_tokens: int) -> int:
 async def _reserve(tenure: Tenure, prompt_tokens: int) -> Grant:
     """Reserve, and when it is denied once more: this time knowing how often the build had been woken before."""
     budget, claim = tenure.ports.budget, tenure.claim
-    sequence = tenure.history.head
+    sequence = _durable_sequence(tenure.history)
     outcome = await budget.reserve(claim, _need(tenure, prompt_tokens, sequence))
     if isinstance(outcome, Grant):
         return outcome
@@ -64,6 +64,12 @@ async def _reserve(tenure: Tenure, prompt_tokens: int) -> Grant:
     if outcome.cause is DenialCause.STALE:
         raise LeaseLost(f"the budget knows a newer worker of {claim.build_id}")
     raise MoneyDenied(outcome, wake_generation)
+
+
+def _durable_sequence(history: History) -> int:
+    """The newest entry that is certain to be durable when a call is sent: results may still be on their way to the log."""
+    answers = (entry.sequence for entry in reversed(history.entries) if entry.kind is EntryKind.ASSISTANT)
+    return next(answers, history.head)
 
 
 def _need(tenure: Tenure, prompt_tokens: int, needs_sequence: int) -> Need:

@@ -25,6 +25,10 @@ from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
 
+SLOW_APPEND_STEPS = 40
+"""An append takes longer than anything that could overtake it."""
+
+
 class Killed(BaseException):
     """The process was killed here."""
 
@@ -61,6 +65,7 @@ class World:
     log: list[Entry] = field(default_factory=list)
     epoch: int = 0
     reservations: dict[str, Reservation] = field(default_factory=dict)
+    sends: int = 0
     calls: list[str] = field(default_factory=list)
     operations: dict[str, str] = field(default_factory=dict)
     results: dict[str, ToolAnswer] = field(default_factory=dict)
@@ -113,6 +118,7 @@ class Port:
 
 class Model(Port):
     async def call(self, request: bytes, *, on_delta: object, timeout_seconds: float) -> Answer:
+        self.world.sends += 1
         await self.switch.boundary()
         if self.world.failures:
             raise self.world.failures.pop(0)
@@ -142,6 +148,8 @@ class Checkpoint(Port):
         return History(tuple(self.world.log))
 
     async def append(self, claim: Claim, head: int, entries: Sequence[Entry]) -> None:
+        for _ in range(SLOW_APPEND_STEPS):
+            await asyncio.sleep(0)
         await self.switch.boundary()
         self.fence(claim)
         assert head == len(self.world.log), "a head that moved"
