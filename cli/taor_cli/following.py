@@ -22,6 +22,11 @@ from taor_cli.view.text import dollars, duration
 from taor_cli.watching import Break, watch
 
 MONEY_EVERY_SECONDS = 2.0
+SCRIPTED_ADVICE = (
+    "the model here is SCRIPTED and plays only its scripts; for a brief of your own set ANTHROPIC_API_KEY, then run "
+    "`taor down` and `taor up`"
+)
+_ENDINGS = {BuildState.FAILED: "failed", BuildState.CANCELLED: "been cancelled"}
 
 
 async def follow(clients: Clients, build: Build, output: Output, *, scripted: bool, after_sequence: int = 0) -> Build:
@@ -41,12 +46,12 @@ async def follow(clients: Clients, build: Build, output: Output, *, scripted: bo
         raise DetachedError("detached; the build goes on", advice=f"come back with: {back}") from None
 
 
-def require_success(build: Build) -> None:
-    """Raise ThingFailedError unless the build has succeeded."""
+def require_success(build: Build, *, scripted: bool = False) -> None:
+    """Raise ThingFailedError unless the build has succeeded; tells whoever has a brief of their own about the script."""
     if build.state is not BuildState.SUCCEEDED:
-        raise ThingFailedError(
-            f"the build has {build.state.lower()}: {build.outcome_message}", reason=build.state.value
-        )
+        advice = SCRIPTED_ADVICE if scripted and build.state is BuildState.FAILED else ""
+        message = f"the build has {_ENDINGS.get(build.state, 'not ended')}: {build.outcome_message}"
+        raise ThingFailedError(message, reason=build.state.value, advice=advice)
 
 
 def cost_line(build: Build) -> str:

@@ -76,11 +76,11 @@ async def build(
             return
         ended = await follow_to_end(clients, started, invocation.output, scripted=endpoints.scripted)
     invocation.output.say(cost_line(ended))
-    require_success(ended)
+    require_success(ended, scripted=endpoints.scripted)
 
 
 @click.command()
-@click.argument("name", metavar="BUILD", default="latest")
+@click.argument("name", metavar="[BUILD]", default="latest")
 @click.option("--after", "after_sequence", type=click.IntRange(min=0), default=0, help="Only events after this number.")
 @anywhere
 async def watch(invocation: Invocation, *, name: str, after_sequence: int) -> None:
@@ -102,7 +102,7 @@ async def watch(invocation: Invocation, *, name: str, after_sequence: int) -> No
         scripted = endpoints.scripted
         ended = await follow(clients, found, invocation.output, scripted=scripted, after_sequence=after_sequence)
     invocation.output.say(cost_line(ended))
-    require_success(ended)
+    require_success(ended, scripted=endpoints.scripted)
 
 
 @click.command("list")
@@ -129,7 +129,7 @@ async def list_builds(invocation: Invocation, *, user_id: str, project_id: str, 
 
 
 @click.command()
-@click.argument("name", metavar="BUILD", default="latest")
+@click.argument("name", metavar="[BUILD]", default="latest")
 @anywhere
 async def show(invocation: Invocation, *, name: str) -> None:
     """Show where a build stands, with the documentation that it has written.

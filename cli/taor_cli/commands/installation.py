@@ -6,16 +6,16 @@ from taor_cli.exits import ThingFailedError
 from taor_cli.home import bring_down, bring_up
 from taor_cli.options import Invocation, anywhere, at_home
 
-_BASE_PORT = click.option(
+BASE_PORT = click.option(
     "--base-port",
     type=click.IntRange(1, 65_530),
-    envvar="TAOR_BASE_PORT",
-    help="First of six ports on 127.0.0.1; default 7401 (TAOR_BASE_PORT).",
+    envvar="TAORBASE_PORT",
+    help="First of six ports on 127.0.0.1; default 7401 (TAORBASE_PORT).",
 )
 
 
 @click.command()
-@_BASE_PORT
+@BASE_PORT
 @at_home
 def up(invocation: Invocation, *, base_port: int | None) -> None:
     """Start taor on this machine, and wait until it serves. Does nothing when it is up already.

@@ -12,7 +12,7 @@ from taor_cli.orchestrator import Orchestrator
 
 
 @click.command()
-@click.argument("name", metavar="BUILD", default="latest")
+@click.argument("name", metavar="[BUILD]", default="latest")
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="A folder that is new or empty."
 )
@@ -49,7 +49,7 @@ async def files(invocation: Invocation, *, name: str, folder: Path) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="BUILD", default="latest")
+@click.argument("name", metavar="[BUILD]", default="latest")
 @click.option(
     "--port", type=click.IntRange(1, 65_535), help="A port inside the sandbox; default: the one the agent named."
 )
