@@ -5,6 +5,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,29 +14,51 @@ from taor_local.endpoints import Endpoints
 from taor_local.installation import down, ensure_up, status
 from taor_local.options import PORTS, Options
 from taor_local.processes import ProcessId, descendants, processes_naming
+from taor_local.state import PartState
 from tests.support.postgres import roomy_folder
 
 ATTEMPTS = 200
 
 
-@pytest.fixture
-def installation_options() -> Iterator[Options]:
-    """A data folder of its own and six free ports; whatever runs there is stopped afterwards, and must then be gone."""
+@contextmanager
+def temporary_installation() -> Iterator[Options]:
+    """Yield a data folder and six free ports; whatever runs there is stopped afterwards, and must then be gone."""
     folder = Path(tempfile.mkdtemp(prefix="taor-installation-", dir=roomy_folder()))
     folder.chmod(0o711)  # as root, PostgreSQL is another user and must pass through
     options = Options(data=folder / "data", base_port=free_base_port())
-    yield options
-    family = family_of(options)
-    down(options)
-    left = [process for process in family if process.is_alive()] + list(processes_naming(str(options.data)))
-    shutil.rmtree(folder)
+    try:
+        yield options
+    finally:
+        family = family_of(options)
+        down(options)
+        left = [process for process in family if process.is_alive()] + list(processes_naming(str(options.data)))
+        shutil.rmtree(folder)
     assert left == [], "processes outlived the installation"
+
+
+@pytest.fixture
+def installation_options() -> Iterator[Options]:
+    """A data folder of its own and six free ports, with nothing running yet."""
+    with temporary_installation() as options:
+        yield options
 
 
 @pytest.fixture
 def running_installation(installation_options: Options) -> Endpoints:
     """All of taor, up: the real supervisor, PostgreSQL, the scripted model and the four services."""
     return ensure_up(installation_options, lambda _: None)
+
+
+def part_of(options: Options, name: str) -> PartState:
+    """Say how one part is: `postgres`, `model`, `budget`, `checkpoint`, `sandbox` or `orchestrator`."""
+    return next(part for part in status(options).parts if part.name == name)
+
+
+def process_of(options: Options, name: str) -> ProcessId:
+    """Say which process a part is."""
+    process = part_of(options, name).process
+    assert process is not None, f"{name} is not running"
+    return process
 
 
 def family_of(options: Options) -> tuple[ProcessId, ...]:

@@ -90,7 +90,7 @@ class Child:
             self._keeper.cancel()
         else:
             await self._end(self._process)
-        await asyncio.wait({self._keeper})
+        await asyncio.gather(self._keeper, return_exceptions=True)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         try:

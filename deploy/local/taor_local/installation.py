@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from taor_local import environment
-from taor_local.endpoints import Endpoints, read_endpoints
+from taor_local.endpoints import Endpoints, plan_endpoints, read_endpoints
 from taor_local.errors import OtherCheckoutError, StartFailedError, StopFailedError, UnsupportedSystemError
 from taor_local.folder_lock import lock
 from taor_local.folders import Folders
@@ -40,13 +40,15 @@ def ensure_up(options: Options, progress: Progress, *, program: Sequence[str] = 
     deadline = time.monotonic() + UP_SECONDS
     while time.monotonic() < deadline:
         state = read_state(folders.state)
-        if state.is_supervised() and state.phase is not Phase.STOPPING and state.message != told:
+        if state.is_supervised() and state.phase is Phase.STARTING and state.message != told:
             told = state.message
             progress(told)
         if state.is_supervised() and state.phase is Phase.UP:
-            return _require_same_checkout(state, folders)
+            endpoints = _require_same_checkout(state, folders)
+            _tell_differences(endpoints, options, progress)
+            return endpoints
         if not state.is_supervised():
-            starter.start_or_raise(state)
+            starter.start_or_raise()
         time.sleep(POLL_SECONDS)
     raise StartFailedError(f"taor is not up after {UP_SECONDS:.0f} s. Its logs are in {folders.logs}.")
 
@@ -83,18 +85,22 @@ class Starter:
         self._folders = folders
         self._pid: int | None = None
 
-    def start_or_raise(self, state: State) -> None:
-        """Start one, unless ours is still on its way. Raises StartFailedError when ours ended without success."""
+    def start_or_raise(self) -> None:
+        """Start one, unless ours is still on its way. Raises StartFailedError when ours has ended."""
         if self._pid is not None:
             pid, wait_status = os.waitpid(self._pid, os.WNOHANG)
             if pid == 0:
                 return
             self._pid = None
-            if os.waitstatus_to_exitcode(wait_status) != LOCKED_STATUS:
-                raise StartFailedError(self._reason(state))
+            match os.waitstatus_to_exitcode(wait_status):
+                case 0:
+                    raise StartFailedError("taor was told to stop while it started.")
+                case other if other != LOCKED_STATUS:
+                    raise StartFailedError(self._reason())
         self._pid = self._spawn()
 
-    def _reason(self, state: State) -> str:
+    def _reason(self) -> str:
+        state = read_state(self._folders.state)
         if state.phase is Phase.FAILED:
             return state.message
         log = self._folders.log("supervisor")
@@ -128,6 +134,16 @@ def _require_same_checkout(state: State, folders: Folders) -> Endpoints:
     if endpoints is None:
         raise StartFailedError(f"{folders.endpoints} is gone although taor is up; run `taor down` and try again.")
     return endpoints
+
+
+def _tell_differences(endpoints: Endpoints, options: Options, progress: Progress) -> None:
+    """Say where the system that is up is not the one that this caller would have started."""
+    wanted = plan_endpoints(Folders(endpoints.data_dir), options.base_port, os.environ)
+    if endpoints.orchestrator != wanted.orchestrator:
+        progress(f"already up on other ports: the orchestrator is at {endpoints.orchestrator}")
+    if endpoints.model != wanted.model and endpoints.scripted != wanted.scripted:
+        kind = "the scripted model" if endpoints.scripted else f"the model at {endpoints.model}"
+        progress(f"already up with {kind}; `taor down` and `taor up` take over today's ANTHROPIC_ variables")
 
 
 def _end(supervisor: ProcessId) -> None:

@@ -2,23 +2,27 @@
 
 from taor_local.errors import StopFailedError
 from taor_local.folders import Folders
-from taor_local.processes import descendants, kill_and_wait, processes_naming
+from taor_local.processes import descendants, kill_and_wait, processes_naming, wait_gone
 from taor_local.state import read_state
 
 KILL_SECONDS = 10.0
+DATABASE = "postgres"
 
 
 def end_leftovers(folders: Folders) -> bool:
-    """Kill parts and sandboxes that outlived their supervisor; tell whether there were any. Raises StopFailedError.
+    """End the parts and sandboxes that outlived their supervisor; tell whether there were any. Raises StopFailedError.
 
-    Called only by the holder of the installation's lock. PostgreSQL is not among them: it ends by itself, cleanly, and
-    the next one waits for its lock.
+    Called only by the holder of the installation's lock.
     """
-    recorded = [part.process for part in read_state(folders.state).parts if part.process and part.name != "postgres"]
+    recorded = {part.name: part.process for part in read_state(folders.state).parts if part.process}
+    database = [process for name, process in recorded.items() if name == DATABASE and process.is_alive()]
+    parts = [process for name, process in recorded.items() if name != DATABASE and process.is_alive()]
     # A sandbox outlives its service by a minute on purpose; bubblewrap names the project's folder in its command.
     sandboxes = list(processes_naming(f"{folders.sandboxes}/", program="bwrap"))
-    roots = [process for process in (*recorded, *sandboxes) if process.is_alive()]
-    below = [process for root in roots for process in descendants(root.pid)]
-    if not kill_and_wait([*roots, *below], timeout_seconds=KILL_SECONDS):
+    below = [process for root in (*parts, *sandboxes) for process in descendants(root.pid)]
+    gone = kill_and_wait([*parts, *sandboxes, *below], timeout_seconds=KILL_SECONDS)
+    # PostgreSQL was told to close its data when its parent died; killed, it would have to recover at its next start.
+    closed = wait_gone(database, timeout_seconds=KILL_SECONDS) or kill_and_wait(database, timeout_seconds=KILL_SECONDS)
+    if not (gone and closed):
         raise StopFailedError(f"Processes of an earlier run on {folders.data} do not end, even by SIGKILL.")
-    return bool(roots)
+    return bool(database or parts or sandboxes)

@@ -68,7 +68,7 @@ class PostgresProbe:
         """Open a session and close it."""
         try:
             connection = await asyncpg.connect(self.cluster.dsn(), timeout=CHECK_SECONDS)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         await connection.close()
         return True

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,17 @@ def zombie_children(pid: int) -> tuple[int, ...]:
     return tuple(each for each, status in statuses if status and status.parent == pid and status.state == "Z")
 
 
-def kill_and_wait(processes: Iterable[ProcessId], *, timeout_seconds: float) -> bool:
+def kill_and_wait(processes: Sequence[ProcessId], *, timeout_seconds: float) -> bool:
     """Kill the processes and wait until they are gone; False when some are still there in the end."""
-    remaining = list(processes)
-    for process in remaining:
+    for process in processes:
         process.send(signal.SIGKILL)
+    return wait_gone(processes, timeout_seconds=timeout_seconds)
+
+
+def wait_gone(processes: Sequence[ProcessId], *, timeout_seconds: float) -> bool:
+    """Wait until the processes are gone; False when some are still there in the end."""
     deadline = time.monotonic() + timeout_seconds
-    while remaining := [process for process in remaining if process.is_alive()]:
+    while any(process.is_alive() for process in processes):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

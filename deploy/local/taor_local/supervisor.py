@@ -10,7 +10,7 @@ import signal
 from collections.abc import Coroutine, Iterable, Sequence
 
 from taor_local.child import Child, spawn
-from taor_local.errors import LocalError, PartFailedError
+from taor_local.errors import PartFailedError
 from taor_local.folders import Folders
 from taor_local.logs import bound, tail
 from taor_local.orphans import adopt_orphans, kill_orphans, reap_orphans
@@ -42,17 +42,13 @@ class Supervisor:
             asyncio.get_running_loop().add_signal_handler(number, self._stop_requested.set)
         adopt_orphans()
         housekeeping = asyncio.create_task(self._keep_house())
-        failure = ""
         try:
             await self._until_stop_requested(self._live())
-        except LocalError as error:
-            failure = str(error)
-            raise
         finally:
             housekeeping.cancel()
-            self._tell(Phase.STOPPING, failure or "stopping")
+            self._tell(Phase.STOPPING, "stopping")
             await self._stop()
-            self._tell(Phase.FAILED if failure else Phase.DOWN, failure or "stopped")
+            self._tell(Phase.DOWN, "stopped")
 
     async def _live(self) -> None:
         for stage in self._stages:
@@ -95,8 +91,12 @@ class Supervisor:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
-            bound(self._folders.logs)
-            reap_orphans(self._chores | {child.pid for child in self._children if child.pid})
+            try:
+                bound(self._folders.logs)
+                reap_orphans(self._chores | {child.pid for child in self._children if child.pid})
+            except OSError:
+                # Most likely a full disk: tried again in two seconds, and the parts run on meanwhile.
+                logger.exception("the logs could not be bounded")
 
     def _changed(self) -> None:
         self._tell(self._phase, self._message)

@@ -17,29 +17,17 @@ from taor_local.folders import Folders
 from taor_local.installation import down, ensure_up, status
 from taor_local.options import Options
 from taor_local.processes import ProcessId
-from taor_local.state import PartState, Phase
-from tests.support.installation import family_of
+from taor_local.state import Phase
+from tests.support.installation import family_of, part_of, process_of
 from tests.support.waiting import wait_until
 
 STAND_INS = ("-P", str(Path(__file__).parents[2] / "support" / "stand_in_installation.py"))
-BACK_SECONDS = 4.0  # about one when the machine is quiet
+BACK_SECONDS = 6.0  # about one when the machine is quiet
 
 
 def up(options: Options, progress: Callable[[str], None] = lambda _: None) -> Endpoints:
     """Bring the stand-ins up."""
     return ensure_up(options, progress, program=STAND_INS)
-
-
-def part(options: Options, name: str) -> PartState:
-    """Say how one part is."""
-    return next(each for each in status(options).parts if each.name == name)
-
-
-def process_of(options: Options, name: str) -> ProcessId:
-    """Say which process a part is."""
-    process = part(options, name).process
-    assert process is not None
-    return process
 
 
 def supervisor_of(options: Options) -> ProcessId:
@@ -80,7 +68,9 @@ def test_a_killed_part_comes_back(installation_options: Options, name: str) -> N
     killed.send(signal.SIGKILL)
     wait_until(lambda: not killed.is_alive(), "the part dies")
     wait_until(
-        lambda: part(installation_options, name) == replace(part(installation_options, name), ready=True, restarts=1),
+        lambda: (
+            part_of(installation_options, name) == replace(part_of(installation_options, name), ready=True, restarts=1)
+        ),
         f"{name} comes back",
         timeout_seconds=BACK_SECONDS,
     )
@@ -97,6 +87,23 @@ def test_a_killed_supervisor_takes_its_parts_with_it(installation_options: Optio
     assert status(installation_options).phase is Phase.UP
 
 
+def test_down_after_a_kill_of_the_supervisor_waits_for_the_end_of_all(installation_options: Options) -> None:
+    up(installation_options)
+    family = family_of(installation_options)
+    supervisor_of(installation_options).send(signal.SIGKILL)
+    down(installation_options)
+    assert [process for process in family if process.is_alive()] == []
+
+
+def test_a_later_up_is_told_how_it_differs(installation_options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoints = up(installation_options)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "mine")
+    told: list[str] = []
+    assert up(replace(installation_options, base_port=7401), told.append) == endpoints
+    assert [message for message in told if endpoints.orchestrator in message]
+    assert [message for message in told if "the scripted model" in message]
+
+
 def test_several_ups_at_once_are_one_system(installation_options: Options) -> None:
     answers: list[Endpoints] = []
     threads = [threading.Thread(target=lambda: answers.append(up(installation_options))) for _ in range(3)]
@@ -106,7 +113,7 @@ def test_several_ups_at_once_are_one_system(installation_options: Options) -> No
         thread.join()
     assert len(answers) == 3
     assert len(set(answers)) == 1
-    assert part(installation_options, "first").restarts == 0
+    assert part_of(installation_options, "first").restarts == 0
 
 
 def test_a_port_in_use_is_named_with_its_remedy(installation_options: Options) -> None:

@@ -1,0 +1,114 @@
+"""A real local backend per test, a sandbox in it that is ready for claims, and what tests like to do with it."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from taor_sandbox.backends.local.backend import LocalBackend, open_backend
+from taor_sandbox.backends.port import (
+    ClaimSpec,
+    CommandExit,
+    Exited,
+    Limits,
+    OutputChunk,
+    Sandbox,
+    Stream,
+    WriteExit,
+    WriteSpec,
+)
+
+NONCE = "first-nonce"
+EPOCH = 1
+SMALL = Limits(memory_bytes=256 * 1024**2, processes=64, file_bytes=64 * 1024**2, tmp_bytes=32 * 1024**2)
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that has come to its end."""
+
+    exit: CommandExit
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+async def backend(tmp_path: Path) -> AsyncIterator[LocalBackend]:
+    """A backend over an empty folder; whatever was made in it is destroyed afterwards."""
+    opened = await open_backend(tmp_path / "sandboxes", ownerless_seconds=20.0)
+    yield opened
+    for listing in await opened.list():
+        await opened.destroy(listing.provider_id)
+    await opened.close()
+
+
+@pytest.fixture
+async def sandbox(backend: LocalBackend) -> AsyncIterator[Sandbox]:
+    """A sandbox with epoch 1 and a nonce."""
+    made = await make_ready(await backend.create("build/1", SMALL))
+    yield made
+    await made.close()
+
+
+async def make_ready(made: Sandbox) -> Sandbox:
+    """Do what the service does before the first operation."""
+    await made.raise_epoch(EPOCH)
+    await made.write_nonce(NONCE)
+    return made
+
+
+def spec(command: str, op_id: str | None = None, **changes: object) -> ClaimSpec:
+    """A claim of a new operation."""
+    made = ClaimSpec(op_id or f"build/1/{next(_numbers)}/0", EPOCH, NONCE, command, timeout_seconds=30.0)
+    return replace(made, **changes)  # type: ignore[arg-type] # a test names real fields
+
+
+def write(path: str, content: bytes, op_id: str | None = None, **changes: object) -> WriteSpec:
+    """A file write of a new operation."""
+    made = WriteSpec(op_id or f"build/1/{next(_numbers)}/0", EPOCH, NONCE, path, content)
+    return replace(made, **changes)  # type: ignore[arg-type] # a test names real fields
+
+
+async def start(sandbox: Sandbox, command: str, **changes: object) -> str:
+    """Claim a command and return its operation."""
+    claim = spec(command, **changes)  # type: ignore[arg-type] # op_id or fields of the claim
+    assert await sandbox.claim(claim)
+    return claim.op_id
+
+
+async def finish(sandbox: Sandbox, op_id: str) -> Finished:
+    """Follow an operation to its recorded end."""
+    outputs = {Stream.STDOUT: b"", Stream.STDERR: b""}
+    async for item in sandbox.follow(op_id):
+        if isinstance(item, OutputChunk):
+            assert item.offset == len(outputs[item.stream])
+            outputs[item.stream] += item.data
+        else:
+            assert isinstance(item, Exited), item
+            assert isinstance(item.exit, CommandExit)
+            return Finished(item.exit, outputs[Stream.STDOUT].decode(), outputs[Stream.STDERR].decode())
+    raise AssertionError("follow ended without an end state")
+
+
+async def run(sandbox: Sandbox, command: str, **changes: object) -> Finished:
+    """Run a command to its end."""
+    return await finish(sandbox, await start(sandbox, command, **changes))
+
+
+async def write_file(sandbox: Sandbox, path: str, content: bytes, **changes: object) -> WriteExit:
+    """Write a file and return the record."""
+    state = await sandbox.claim_write(write(path, content, **changes))  # type: ignore[arg-type] # as above
+    assert isinstance(state, Exited)
+    assert isinstance(state.exit, WriteExit)
+    return state.exit
+
+
+async def until(sandbox: Sandbox, test: str, seconds: float = 10.0) -> None:
+    """Wait until a shell test holds inside."""
+    async with asyncio.timeout(seconds):
+        while (await sandbox.run(["/bin/bash", "-c", test])).status != 0:
+            await asyncio.sleep(0.01)
