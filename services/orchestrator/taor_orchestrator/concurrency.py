@@ -40,3 +40,6 @@ async def _end(*tasks: asyncio.Future[Any]) -> None:
         task.cancel()
     if open_tasks:
         await asyncio.wait(open_tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # one error is told; the others must not be reported as forgotten

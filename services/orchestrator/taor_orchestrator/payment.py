@@ -67,7 +67,7 @@ async def _reserve(tenure: Tenure, prompt_tokens: int) -> Grant:
 
 
 def _durable_sequence(history: History) -> int:
-    """The newest entry that is certain to be durable when a call is sent: results may still be on their way to the log."""
+    """The newest entry that is certain to be durable when a call is sent; results may still be on their way."""
     answers = (entry.sequence for entry in reversed(history.entries) if entry.kind is EntryKind.ASSISTANT)
     return next(answers, history.head)
 

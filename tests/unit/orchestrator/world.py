@@ -19,11 +19,10 @@ from taor_chassis.clock import SystemClock
 from taor_orchestrator.build import Assignment, Claim
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.model.port import Answer, CallFailed, StopReason, Usage
-from taor_orchestrator.money import Allowance, Denial, Grant, Hold, HoldState, Need
+from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need
 from taor_orchestrator.ports import Advanced, Attached, Fate, LeaseLost, Ports, Rest
 from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
-
 
 SLOW_APPEND_STEPS = 40
 """An append takes longer than anything that could overtake it."""
@@ -65,6 +64,7 @@ class World:
     log: list[Entry] = field(default_factory=list)
     epoch: int = 0
     reservations: dict[str, Reservation] = field(default_factory=dict)
+    holds_ahead: bool = True
     sends: int = 0
     calls: list[str] = field(default_factory=list)
     operations: dict[str, str] = field(default_factory=dict)
@@ -78,9 +78,16 @@ class World:
     def claim(self) -> Claim:
         self.epoch += 1
         return Claim(
-            "local", "0193f0c2-0000-7000-8000-00000000000a", self.epoch, f"owner-{self.epoch}", "user", "project", "model", 8_000,
-            Assignment("Say hello.", (), "One step."),
-        )  # fmt: skip
+            tenant_id="local",
+            build_id="0193f0c2-0000-7000-8000-00000000000a",
+            epoch=self.epoch,
+            owner=f"owner-{self.epoch}",
+            user_id="user",
+            project_id="project",
+            model="model",
+            max_output_tokens=8_000,
+            assignment=Assignment("Say hello.", (), "One step."),
+        )
 
     def ports(self, switch: Switch) -> Ports:
         return Ports(
@@ -177,6 +184,8 @@ class Budget(Port):
 
     async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
         allowance = await self.settle(claim, rid, usage)
+        if not self.world.holds_ahead:
+            return Advanced(Denial(DenialCause.HOLDS, 1, TOMORROW, 10, 0), allowance)
         return Advanced(await self.reserve(claim, need), allowance)
 
     async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
