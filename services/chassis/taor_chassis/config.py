@@ -60,7 +60,7 @@ def load(config_class: type[T], environ: Mapping[str, str]) -> T:
     values: dict[str, object] = {}
     mistakes: list[str] = []
     hints = typing.get_type_hints(config_class)
-    for each in dataclasses.fields(config_class):  # type: ignore[arg-type]
+    for each in dataclasses.fields(config_class):  # type: ignore[arg-type] # T is a dataclass, which types cannot say
         try:
             if (value := _read(each, hints[each.name], environ)) is not dataclasses.MISSING:
                 values[each.name] = value

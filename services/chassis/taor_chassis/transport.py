@@ -42,7 +42,7 @@ SERVER_OPTIONS: ChannelOptions = (
     # A second server on the same port is a mistake, not a load balancer.
     ("grpc.so_reuseport", 0),
     # A client that pings as agreed must never be sent away with "too many pings".
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_EVERY_MS // 2),
+    ("grpc.http2.min_ping_interval_without_data_ms", _PING_EVERY_MS // 2),
 )
 
 CLIENT_OPTIONS: ChannelOptions = (

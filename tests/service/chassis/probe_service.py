@@ -32,7 +32,7 @@ async def app(config: Config, stopping: asyncio.Event) -> AsyncIterator[Sequence
             poisoned.set()
         else:
             _log.info("sleeping")
-            await asyncio.sleep(float(request.decode()))
+            await asyncio.sleep(float(request.decode()))  # the work of this service
         return request
 
     async def tick(request: bytes, context: Context) -> AsyncIterator[bytes]:

@@ -77,11 +77,8 @@ async def test_a_call_whose_client_went_away_cancels_its_statement(database: str
                 assert await pool.fetchval("SELECT 1") == 1
 
 
-async def test_a_pool_with_a_busy_connection_closes_within_its_bound(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("taor_chassis.database.CLOSE_SECONDS", 0.2)
+async def test_a_pool_with_a_busy_connection_closes_within_its_bound(database: str) -> None:
     pool = await open_pool(database, max_size=1)
     await pool.acquire()
     async with asyncio.timeout(5):
-        await close_pool(pool)
+        await close_pool(pool, seconds=0.2)
