@@ -1,0 +1,18 @@
+#!/bin/sh
+# `./taor test [PART…] [pytest options]`: the checks, then every level of tests. Runs all parts and fails at the end if one did.
+#   ./taor test unit service -k ledger          narrows          ./taor test --optin          adds what needs a key or a browser
+set -u
+cd "$(dirname "$0")/.." && . tests/parts.sh
+parts=''
+while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do parts="$parts $1" && shift; done
+TAOR_TEST_OPTIN_REPORT=$(mktemp) && export TAOR_TEST_OPTIN_REPORT
+trap 'rm -f "$TAOR_TEST_OPTIN_REPORT"' EXIT
+
+# 5: nothing was collected, which is no failure where options narrow the choice.
+level() { python -m pytest "tests/$@" -q -p no:cacheprovider || { [ $? -eq 5 ] && [ $# -gt 1 ]; }; }
+
+for part in ${parts:-check unit contract service mutants crash e2e}; do
+  if [ "$part" = check ]; then aloud check sh tests/check.sh; else aloud "$part" level "$part" "$@"; fi
+done
+[ ! -s "$TAOR_TEST_OPTIN_REPORT" ] || { echo 'left out, because they need something special (--optin):' && sort "$TAOR_TEST_OPTIN_REPORT"; }
+conclude
