@@ -14,6 +14,8 @@ from taor_budget.app import open_app
 from taor_budget.config import BudgetConfig
 from taor_chassis.client import open_channel
 from taor_chassis.server import running_server
+from tests.service.budget.audit import audit
+from tests.service.budget.books import PRICES, TENANT, Books, open_books
 from tests.support.postgres import MigratedDatabase
 
 TOKEN = "a token for tests"
@@ -103,3 +105,11 @@ async def bench(migrated_database: MigratedDatabase) -> AsyncIterator[Bench]:
         open_channel(address, token=TOKEN) as channel,
     ):
         yield Bench(BudgetServiceStub(channel), address, config.dsn)
+
+
+@pytest.fixture
+async def books(migrated_database: MigratedDatabase) -> AsyncIterator[Books]:
+    """A ledger below the wire, audited when the test is over."""
+    async with open_books(migrated_database("taor_budget")) as books:
+        yield books
+        assert await audit(books.pool, TENANT, PRICES) == []
