@@ -1,87 +1,16 @@
-"""The scripted model on a real socket, and a small client that keeps a conversation with it."""
+"""A scripted model for each test, and what talks to it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
-import orjson
 import pytest
 
-from taor_model_simulator.library import Library
-from taor_model_simulator.record import Record
-from taor_model_simulator.server import running
-from taor_model_simulator.simulator import Simulator
-
-Object = dict[str, object]
-HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01", "content-type": "application/json"}
-
-
-@dataclass
-class Conversation:
-    """A client of the scripted model that sends the whole history each time, as an agent does."""
-
-    http: aiohttp.ClientSession
-    url: str
-    body: Object
-    messages: list[Object] = field(default_factory=list)
-
-    async def post(self, **changes: object) -> tuple[int, Object]:
-        """Send the history with changed fields; status and JSON of the answer."""
-        body = {**self.body, "messages": self.messages, **changes}
-        async with self.http.post(f"{self.url}/v1/messages", json=body, headers=HEADERS) as answer:
-            return answer.status, orjson.loads(await answer.read())
-
-    async def turn(self, result: str = "ok") -> Object:
-        """One answer, added to the history together with the same result for each of its tool calls."""
-        status, message = await self.post()
-        assert status == 200, message
-        content = message["content"]
-        assert isinstance(content, list)
-        results = [{"type": "tool_result", "tool_use_id": b["id"], "content": result} for b in content if "input" in b]
-        self.messages += [{"role": "assistant", "content": content}]
-        self.messages += [{"role": "user", "content": results}] if results else []
-        return message
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """A running scripted model."""
-
-    url: str
-    scripts: Path
-    record_file: Path
-    http: aiohttp.ClientSession
-
-    def converse(self, script: str, **fields: object) -> Conversation:
-        """Begin a conversation that names this script."""
-        body: Object = {"model": "claude-sonnet-5-5", "max_tokens": 4000, "thinking": {"type": "adaptive"}, **fields}
-        opening: Object = {"role": "user", "content": f"A brief.\ntaor-script: {script}\ntaor-build: build-1\n"}
-        return Conversation(self.http, self.url, body, [opening])
-
-    def write(self, name: str, text: str) -> None:
-        """Put a script into the folder."""
-        (self.scripts / f"{name}.toml").write_text(text)
-
-    def record(self) -> list[Object]:
-        """What was recorded so far."""
-        return [orjson.loads(line) for line in self.record_file.read_bytes().splitlines()]
+from tests.support.scripted_model import Simulation, running_simulation
 
 
 @pytest.fixture
 async def simulation(tmp_path: Path) -> AsyncIterator[Simulation]:
-    scripts = tmp_path / "scripts"
-    scripts.mkdir()
-    record = Record(tmp_path / "billed.jsonl")
-    try:
-        async with running(Simulator(Library(scripts), record)) as url, aiohttp.ClientSession() as http:
-            yield Simulation(url, scripts, tmp_path / "billed.jsonl", http)
-    finally:
-        record.close()
-
-
-@pytest.fixture
-def converse(simulation: Simulation) -> Callable[..., Conversation]:
-    return simulation.converse
+    async with running_simulation(tmp_path) as simulation:
+        yield simulation

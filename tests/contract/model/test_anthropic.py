@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import orjson
 import pytest
 
 from taor_orchestrator.model import open_model
 from taor_orchestrator.model.port import (
+    Answer,
     CallFailed,
     Delta,
     DeltaKind,
@@ -22,12 +24,13 @@ from taor_orchestrator.model.port import (
     Thinking,
     ToolUse,
 )
+from tests.support.scripted_model import Simulation
 
 LONG = "A sentence of the system prompt that is long enough to be cached. " * 100
 
 
 @pytest.fixture
-async def model(simulation) -> AsyncIterator[Model]:
+async def model(simulation: Simulation) -> AsyncIterator[Model]:
     opened = open_model(api_key="test", base_url=simulation.url)
     yield opened
     await opened.close()
@@ -44,7 +47,7 @@ def request(script: str, *answered: bytes, **fields: object) -> bytes:
     return orjson.dumps({**body, **fields, "messages": messages})
 
 
-async def ask(model: Model, body: bytes, seconds: float = 10.0, deltas: list[Delta] | None = None):
+async def ask(model: Model, body: bytes, seconds: float = 10.0, deltas: list[Delta] | None = None) -> Answer:
     return await model.call(body, on_delta=deltas.append if deltas is not None else None, timeout_seconds=seconds)
 
 
@@ -54,16 +57,18 @@ async def fail(model: Model, body: bytes, seconds: float = 10.0) -> CallFailed:
     return caught.value
 
 
-async def test_an_answer_is_read_and_its_bytes_are_accepted_again(model):
+async def test_an_answer_is_read_and_its_bytes_are_accepted_again(model: Model) -> None:
     script = "synthetic turns=5 tools=2 think=300 mix=files bytes=300"
     answered: list[bytes] = []
     for _ in range(4):
         deltas: list[Delta] = []
         answer = await ask(model, request(script, *answered), deltas=deltas)
         answered.append(answer.message)
-        assert [type(block) for block in answer.blocks][:2] == [Thinking, Text]
-        for kind, block in ((DeltaKind.THINKING, answer.blocks[0]), (DeltaKind.TEXT, answer.blocks[1])):
-            assert "".join(delta.text for delta in deltas if delta.kind is kind) == block.text
+        thinking, text, *_ = answer.blocks
+        assert isinstance(thinking, Thinking)
+        assert isinstance(text, Text)
+        assert thinking.text == "".join(delta.text for delta in deltas if delta.kind is DeltaKind.THINKING)
+        assert text.text == "".join(delta.text for delta in deltas if delta.kind is DeltaKind.TEXT)
     answer = await ask(model, request(script, *answered))
     assert answer.stop_reason is StopReason.TOOL_USE
     [finish] = [block for block in answer.blocks if isinstance(block, ToolUse)]
@@ -72,7 +77,7 @@ async def test_an_answer_is_read_and_its_bytes_are_accepted_again(model):
     assert answer.provider_request_id.startswith("req_")
 
 
-async def test_one_changed_byte_before_a_thinking_block_is_refused(model):
+async def test_one_changed_byte_before_a_thinking_block_is_refused(model: Model) -> None:
     script = "synthetic turns=5 think=300"
     first = await ask(model, request(script, system="Be brief."))
     failure = await fail(model, request(script, first.message, system="Be brief!"))
@@ -80,7 +85,7 @@ async def test_one_changed_byte_before_a_thinking_block_is_refused(model):
     assert "signature" in failure.message
 
 
-async def test_usage_is_what_the_server_billed(model, simulation):
+async def test_usage_is_what_the_server_billed(model: Model, simulation: Simulation) -> None:
     hour = [{"type": "text", "text": LONG, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     cached = {"system": hour, "cache_control": {"type": "ephemeral"}}
     first = await ask(model, request("bench-3", **cached))
@@ -95,21 +100,24 @@ async def test_usage_is_what_the_server_billed(model, simulation):
         assert answer.usage.cache_write_1h_tokens == billed["cache_creation"]["ephemeral_1h_input_tokens"]
         assert answer.usage.service_tier == "standard"
         assert answer.provider_request_id == line["request_id"]
+    assert first.usage is not None
     assert first.usage.cache_write_1h_tokens > 1000
+    assert second.usage is not None
     assert second.usage.cache_read_tokens > 1000
 
 
-async def test_a_tool_call_cut_by_max_tokens_is_marked_and_can_be_sent_again(model):
+async def test_a_tool_call_cut_by_max_tokens_is_marked_and_can_be_sent_again(model: Model) -> None:
     script = "synthetic turns=3 mix=files bytes=4000"
     cut = await ask(model, request(script, max_tokens=100))
     assert cut.stop_reason is StopReason.MAX_TOKENS
     [use] = [block for block in cut.blocks if isinstance(block, ToolUse)]
     assert (use.complete, use.input) == (False, {})
     again = await ask(model, request(script, cut.message))
+    assert isinstance(again.blocks[-1], ToolUse)
     assert again.blocks[-1].complete
 
 
-async def test_thinking_cut_by_max_tokens_leaves_a_message_that_can_be_sent_again(model):
+async def test_thinking_cut_by_max_tokens_leaves_a_message_that_can_be_sent_again(model: Model) -> None:
     cut = await ask(model, request("synthetic turns=3 think=4000", max_tokens=20))
     assert [type(block) for block in cut.blocks] == [Text]
     messages = [{"role": "user", "content": "Hi.\ntaor-script: bench-3"}, orjson.Fragment(cut.message)]
@@ -118,37 +126,44 @@ async def test_thinking_cut_by_max_tokens_leaves_a_message_that_can_be_sent_agai
     assert (await ask(model, body)).blocks
 
 
-REFUSALS = [
-    ("rate_limited", FailureKind.RATE_LIMITED, Outcome.REFUSED_UNBILLED, True, 7.0),
-    ("spend_limit", FailureKind.PROVIDER_SPEND_LIMIT, Outcome.REFUSED_UNBILLED, False, 7.0),
-    ("overloaded", FailureKind.OVERLOADED, Outcome.REFUSED_UNBILLED, True, 7.0),
-    ("invalid_request", FailureKind.INVALID_REQUEST, Outcome.REFUSED_UNBILLED, False, 7.0),
-    ("unauthorized", FailureKind.CREDENTIALS, Outcome.REFUSED_UNBILLED, False, 7.0),
-    ("server_error", FailureKind.SERVER_ERROR, Outcome.UNKNOWN, True, 7.0),
-    ("bad_gateway", FailureKind.SERVER_ERROR, Outcome.UNKNOWN, True, 7.0),
-    ("gateway_timeout", FailureKind.TIMEOUT, Outcome.UNKNOWN, True, 7.0),
-]
-BROKEN = [
-    ("stream_error", FailureKind.OVERLOADED, Outcome.UNKNOWN, True, None),
-    ("reset", FailureKind.INTERRUPTED, Outcome.UNKNOWN, True, None),
-    ("truncate", FailureKind.INTERRUPTED, Outcome.UNKNOWN, True, None),
+@dataclass(frozen=True)
+class Fate:
+    """A fault of the script, and what the adapter must make of it."""
+
+    fault: str
+    kind: FailureKind
+    outcome: Outcome
+    retryable: bool
+
+
+FATES = [
+    Fate("rate_limited", FailureKind.RATE_LIMITED, Outcome.REFUSED_UNBILLED, retryable=True),
+    Fate("spend_limit", FailureKind.PROVIDER_SPEND_LIMIT, Outcome.REFUSED_UNBILLED, retryable=False),
+    Fate("overloaded", FailureKind.OVERLOADED, Outcome.REFUSED_UNBILLED, retryable=True),
+    Fate("invalid_request", FailureKind.INVALID_REQUEST, Outcome.REFUSED_UNBILLED, retryable=False),
+    Fate("unauthorized", FailureKind.CREDENTIALS, Outcome.REFUSED_UNBILLED, retryable=False),
+    Fate("server_error", FailureKind.SERVER_ERROR, Outcome.UNKNOWN, retryable=True),
+    Fate("bad_gateway", FailureKind.SERVER_ERROR, Outcome.UNKNOWN, retryable=True),
+    Fate("gateway_timeout", FailureKind.TIMEOUT, Outcome.UNKNOWN, retryable=True),
+    Fate("stream_error", FailureKind.OVERLOADED, Outcome.UNKNOWN, retryable=True),
+    Fate("reset", FailureKind.INTERRUPTED, Outcome.UNKNOWN, retryable=True),
+    Fate("truncate", FailureKind.INTERRUPTED, Outcome.UNKNOWN, retryable=True),
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "outcome", "retryable", "retry_after"), REFUSALS + BROKEN)
-async def test_a_fault_is_told_apart_and_sent_once(model, simulation, fault, kind, outcome, retryable, retry_after):
-    simulation.write("faulty", f'[[step]]\nsay = "Hello."\nfault = {{ kind = "{fault}", retry_after = "7" }}\n')
+@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.fault)
+async def test_a_fault_is_told_apart_and_sent_once(model: Model, simulation: Simulation, fate: Fate) -> None:
+    simulation.write("faulty", f'[[step]]\nsay = "Hello."\nfault = {{ kind = "{fate.fault}" }}\n')
     failure = await fail(model, request("faulty"))
-    assert (failure.kind, failure.outcome, failure.retryable) == (kind, outcome, retryable)
-    assert failure.retry_after_seconds == retry_after
-    assert failure.provider_request_id == simulation.record()[0]["request_id"]
-    assert len(simulation.record()) == 1, "the SDK must not repeat a call by itself"
+    assert (failure.kind, failure.outcome, failure.retryable) == (fate.kind, fate.outcome, fate.retryable)
+    [line] = simulation.record()  # one line: the SDK must not repeat a call by itself
+    assert failure.provider_request_id == line["request_id"]
     assert (await ask(model, request("faulty"))).blocks == (Text("Hello."),)
 
 
-@pytest.mark.parametrize("fault", [fault for fault, *_ in REFUSALS + BROKEN])
-async def test_what_was_billed_is_never_called_unbilled(model, simulation, fault):
-    simulation.write("faulty", f'[[step]]\nsay = "Hello."\nfault = {{ kind = "{fault}" }}\n')
+@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.fault)
+async def test_what_was_billed_is_never_called_unbilled(model: Model, simulation: Simulation, fate: Fate) -> None:
+    simulation.write("faulty", f'[[step]]\nsay = "Hello."\nfault = {{ kind = "{fate.fault}" }}\n')
     failure = await fail(model, request("faulty"))
     [line] = simulation.record()
     assert not line["billed"] or failure.outcome is Outcome.UNKNOWN
@@ -157,7 +172,12 @@ async def test_what_was_billed_is_never_called_unbilled(model, simulation, fault
         assert failure.partial_usage.input_tokens == line["usage"]["input_tokens"]
 
 
-async def test_a_stalled_stream_ends_with_the_watchdog(model, simulation):
+async def test_the_provider_says_when_to_come_back(model: Model, simulation: Simulation) -> None:
+    simulation.write("busy", '[[step]]\nsay = "x"\nfault = { kind = "overloaded", retry_after = "7" }\n')
+    assert (await fail(model, request("busy"))).retry_after_seconds == 7.0
+
+
+async def test_a_stalled_stream_ends_with_the_watchdog(model: Model, simulation: Simulation) -> None:
     simulation.write("stalls", '[[step]]\nsay = "Hello."\nfault = { kind = "stall", seconds = 30 }\n')
     began = time.monotonic()
     failure = await fail(model, request("stalls"), seconds=0.3)
@@ -166,25 +186,25 @@ async def test_a_stalled_stream_ends_with_the_watchdog(model, simulation):
     assert failure.partial_usage is not None
 
 
-async def test_an_answer_that_never_begins_ends_with_the_watchdog(model):
+async def test_an_answer_that_never_begins_ends_with_the_watchdog(model: Model) -> None:
     failure = await fail(model, request("synthetic turns=2 latency_ms=30000"), seconds=0.3)
     assert (failure.kind, failure.outcome) == (FailureKind.TIMEOUT, Outcome.UNKNOWN)
     assert failure.partial_usage is None
 
 
-async def test_a_server_that_is_not_there_was_never_asked():
+async def test_a_server_that_is_not_there_was_never_asked() -> None:
     absent = open_model(api_key="test", base_url="http://127.0.0.1:9")
     failure = await fail(absent, request("bench-2"))
     await absent.close()
     assert (failure.kind, failure.outcome, failure.retryable) == (FailureKind.CONNECTION, Outcome.NOT_SENT, True)
 
 
-async def test_missing_usage_is_unknown_and_not_zero(model, simulation):
+async def test_missing_usage_is_unknown_and_not_zero(model: Model, simulation: Simulation) -> None:
     simulation.write("silent", '[[step]]\nsay = "Hello."\nfault = { kind = "no_usage" }\n')
     assert (await ask(model, request("silent"))).usage is None
 
 
-async def test_many_calls_share_one_model_and_a_cancelled_one_harms_none(model):
+async def test_many_calls_share_one_model_and_a_cancelled_one_harms_none(model: Model) -> None:
     body = request("synthetic turns=2 latency_ms=150")
     calls = [asyncio.create_task(ask(model, body)) for _ in range(40)]
     await asyncio.sleep(0)

@@ -23,6 +23,7 @@ from taor_model_simulator.library import Library
 from taor_model_simulator.record import Record
 from taor_model_simulator.server import running
 from taor_model_simulator.simulator import Simulator
+from tests.support.scripted_model import Json, tool_uses
 
 DEMO = Path(taor_local.__file__).parent / "demo"
 MAX_TURNS = 40
@@ -35,10 +36,10 @@ class Workspace:
     def __init__(self, root: Path, port: int) -> None:
         self.root = root
         self.port = port
-        self.calls: list[tuple[str, dict]] = []
+        self.calls: list[tuple[str, Json]] = []
         self.background: list[asyncio.subprocess.Process] = []
 
-    async def use(self, name: str, given: dict) -> str:
+    async def use(self, name: str, given: Json) -> str:
         self.calls.append((name, given))
         match name:
             case "bash":
@@ -60,7 +61,7 @@ class Workspace:
                 return self.grep(re.compile(given["pattern"]), self.root / given["path"], given.get("glob", "*"))
         return "ok"
 
-    def edit(self, path: Path, edits: list[dict]) -> None:
+    def edit(self, path: Path, edits: list[Json]) -> None:
         text = path.read_text()
         for one in edits:
             assert text.count(one["old_text"]) == 1, one
@@ -118,11 +119,11 @@ def scripts(tmp_path: Path) -> Path:
     return tmp_path / "scripts"
 
 
-async def play(scripts: Path, workspace: Workspace) -> list[dict]:
+async def play(scripts: Path, workspace: Workspace) -> list[Json]:
     """Be the agent: ask, act, answer, until finish; the assistant messages."""
     brief = (DEMO / "brief.md").read_text()
-    messages: list[dict] = [{"role": "user", "content": brief}]
-    answers: list[dict] = []
+    messages: list[Json] = [{"role": "user", "content": brief}]
+    answers: list[Json] = []
     async with (
         running(Simulator(Library(scripts), Record(None))) as url,
         aiohttp.ClientSession(headers=HEADERS) as http,
@@ -133,7 +134,7 @@ async def play(scripts: Path, workspace: Workspace) -> list[dict]:
                 answer = await response.json()
                 assert response.status == 200, answer
             answers.append(answer)
-            uses = [block for block in answer["content"] if block["type"] == "tool_use"]
+            uses = tool_uses(answer)
             results = [{"type": "tool_result", "tool_use_id": use["id"]} for use in uses]
             for use, result in zip(uses, results, strict=True):
                 result["content"] = await workspace.use(use["name"], use["input"])
@@ -143,13 +144,13 @@ async def play(scripts: Path, workspace: Workspace) -> list[dict]:
     raise AssertionError("the script never finishes")
 
 
-async def test_the_app_works_when_the_script_is_played_in_order(scripts, workspace):
+async def test_the_app_works_when_the_script_is_played_in_order(scripts: Path, workspace: Workspace) -> None:
     answers = await play(scripts, workspace)
     name, finish = workspace.calls[-1]
     assert (name, finish["outcome"], finish["preview_port"]) == ("finish", "succeeded", 8000), answers[-1]
     assert len(answers) >= 20
     assert "scripted" in answers[0]["content"][1]["text"]
-    assert sum(1 for a in answers if sum(b["type"] == "tool_use" for b in a["content"]) > 1) >= 8, "parallel calls"
+    assert sum(1 for answer in answers if len(tool_uses(answer)) > 1) >= 8, "parallel calls"
     sections = [given["section"] for name, given in workspace.calls if name == "document"]
     assert sections == ["overview", "features", "getting_started", "faq"]
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{workspace.port}/") as page:
@@ -157,7 +158,7 @@ async def test_the_app_works_when_the_script_is_played_in_order(scripts, workspa
         assert "the smallest thing" in await page.text()
 
 
-def test_every_call_of_the_script_fits_the_tools_that_the_orchestrator_offers():
+def test_every_call_of_the_script_fits_the_tools_that_the_orchestrator_offers() -> None:
     tools = json.loads((resources.files("taor_orchestrator") / "prompts" / "tools.json").read_text())
     schemas = {tool["name"]: tool["input_schema"] for tool in tools}
     script, _ = scriptfile.load(DEMO / "script.toml")
@@ -174,7 +175,9 @@ def test_every_call_of_the_script_fits_the_tools_that_the_orchestrator_offers():
         ("app/streaks/server.py", '"/style.css":', '"/stile.css":'),
     ],
 )
-async def test_a_broken_line_of_the_app_ends_the_build_as_failed(scripts, workspace, file, right, wrong):
+async def test_a_broken_line_of_the_app_ends_the_build_as_failed(
+    scripts: Path, workspace: Workspace, file: str, right: str, wrong: str
+) -> None:
     path = scripts / "demo" / file
     text = path.read_text()
     assert text.count(right) == 1

@@ -7,25 +7,27 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.scripted_model import Conversation, Json, Simulation
+
 THINKING = "synthetic turns=6 think=90 tools=2"
 
 
-async def refusal(talk, **changes):
+async def refusal(talk: Conversation, **changes: object) -> str:
     status, answer = await talk.post(**changes)
     assert status == 400, answer
     assert answer["type"] == "error"
     assert answer["error"]["type"] == "invalid_request_error"
-    return answer["error"]["message"]
+    return str(answer["error"]["message"])
 
 
-async def test_a_conversation_without_a_script_is_told_how_to_get_a_real_model(converse):
-    talk = converse("bench-3")
+async def test_a_conversation_without_a_script_is_told_how_to_get_a_real_model(simulation: Simulation) -> None:
+    talk = simulation.converse("bench-3")
     talk.messages[0]["content"] = "Write a web shop."
     assert "ANTHROPIC_API_KEY" in await refusal(talk)
 
 
-async def test_an_unknown_script_is_named(converse):
-    assert "'nosuch'" in await refusal(converse("nosuch"))
+async def test_an_unknown_script_is_named(simulation: Simulation) -> None:
+    assert "'nosuch'" in await refusal(simulation.converse("nosuch"))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,10 @@ async def test_an_unknown_script_is_named(converse):
         pytest.param(lambda m: m[1]["content"][0].update(thinking="I was not"), "Invalid `signature`", id="thinking"),
     ],
 )
-async def test_a_damaged_history_is_refused(converse, damage: Callable[[list], object], words: str):
-    talk = converse(THINKING)
+async def test_a_damaged_history_is_refused(
+    simulation: Simulation, damage: Callable[[list[Json]], object], words: str
+) -> None:
+    talk = simulation.converse(THINKING)
     await talk.turn()
     assert (await talk.post())[0] == 200
     damage(talk.messages)
@@ -69,16 +73,18 @@ async def test_a_damaged_history_is_refused(converse, damage: Callable[[list], o
 
 
 @pytest.mark.parametrize("place", ["system", "tools"])
-async def test_a_signature_holds_only_with_the_same_system_and_tools(converse, place):
+async def test_a_signature_holds_only_with_the_same_system_and_tools(simulation: Simulation, place: str) -> None:
     tool = {"name": "bash", "description": "Run.", "input_schema": {"type": "object"}}
-    talk = converse(THINKING, system=[{"type": "text", "text": "Be brief."}], tools=[tool])
+    talk = simulation.converse(THINKING, system=[{"type": "text", "text": "Be brief."}], tools=[tool])
     await talk.turn()
     changed = {"system": [{"type": "text", "text": "Be brief!"}], "tools": [{**tool, "description": "Run!"}]}
     assert "Invalid `signature`" in await refusal(talk, **{place: changed[place]})
 
 
-async def test_moving_a_cache_marker_changes_nothing_that_is_signed(converse):
-    talk = converse(THINKING, system=[{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}])
+async def test_moving_a_cache_marker_changes_nothing_that_is_signed(simulation: Simulation) -> None:
+    talk = simulation.converse(
+        THINKING, system=[{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
+    )
     await talk.turn()
     assert (await talk.post(system="Be brief.", cache_control={"type": "ephemeral"}))[0] == 200
 
@@ -95,23 +101,23 @@ async def test_moving_a_cache_marker_changes_nothing_that_is_signed(converse):
         ({"cache_control": {"type": "ephemeral", "ttl": "2h"}}, "cache_control"),
     ],
 )
-async def test_a_malformed_request_is_refused(converse, changes, words):
-    assert words in await refusal(converse("bench-3"), **changes)
+async def test_a_malformed_request_is_refused(simulation: Simulation, changes: Json, words: str) -> None:
+    assert words in await refusal(simulation.converse("bench-3"), **changes)
 
 
-async def test_the_top_level_marker_counts_among_the_four(converse):
+async def test_the_top_level_marker_counts_among_the_four(simulation: Simulation) -> None:
     marked = [{"type": "text", "text": f"Part {n}.", "cache_control": {"type": "ephemeral"}} for n in range(4)]
-    talk = converse("bench-3", system=marked)
+    talk = simulation.converse("bench-3", system=marked)
     assert (await talk.post())[0] == 200
     assert "Found 5" in await refusal(talk, cache_control={"type": "ephemeral"})
 
 
-async def test_a_long_lived_marker_must_come_first(converse):
+async def test_a_long_lived_marker_must_come_first(simulation: Simulation) -> None:
     mark = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}} for ttl in ("5m", "1h")]
-    assert "must not come after" in await refusal(converse("bench-3", system=mark))
+    assert "must not come after" in await refusal(simulation.converse("bench-3", system=mark))
 
 
-async def test_no_key_and_unknown_paths(simulation):
+async def test_no_key_and_unknown_paths(simulation: Simulation) -> None:
     async with simulation.http.post(f"{simulation.url}/v1/messages", json={}) as answer:
         assert answer.status == 401
     async with simulation.http.get(f"{simulation.url}/v2/other") as answer:
