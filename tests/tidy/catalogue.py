@@ -38,6 +38,7 @@ CHAPTERS = (
             bounds.endless_queues,
             layers.wire_types_inside,
             layers.strangers,
+            layers.wall_clocks,
         ),
     ),
     Chapter(

@@ -56,6 +56,7 @@ FORBIDDEN: list[tuple[Rule, str, str]] = [
     (bounds.mocks, SERVICE_TEST, "from unittest.mock import Mock\n"),
     (layers.wire_types_inside, PRODUCT, "from taor.budget.v1 import budget_pb2\n"),
     (layers.strangers, PRODUCT, "def f():\n    import anthropic\n"),
+    (layers.wall_clocks, PRODUCT, "def f():\n    return datetime.datetime.now(UTC)\n"),
     (words.banned_words, "README.md", "TOD" + "O: later\n"),
     (words.banned_words, "README.md", "https://index.example.org/pypi/simpl" + "e\n"),
     (lambda source: words.this_machine(source, Path("/srv/people/taor")), "README.md", "cd /srv/people/taor\n"),
@@ -86,6 +87,7 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (bounds.mocks, "tests/unit/budget/test_ledger.py", "from unittest import mock\n"),
     (layers.wire_types_inside, "services/budget/taor_budget/service.py", "from taor.budget.v1 import budget_pb2\n"),
     (layers.strangers, "services/orchestrator/taor_orchestrator/model/anthropic.py", "import anthropic\n"),
+    (layers.wall_clocks, PRODUCT, "def f(clock):\n    return clock.now()\n"),
     (words.banned_words, "README.md", "To do this at home/work, open it.\n"),
 ]
 

@@ -19,6 +19,9 @@ ADAPTERS = {
     "rich": ("cli/taor_cli/",),
 }
 
+CLOCK = "services/chassis/taor_chassis/clock.py"
+WALL_CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns"}
+
 
 def wire_types_inside(source: Source) -> Iterator[Finding]:
     """Messages of the contracts end at the edge of a service."""
@@ -35,6 +38,15 @@ def strangers(source: Source) -> Iterator[Finding]:
         homes = ADAPTERS.get(module.split(".")[0])
         if homes and not source.path.startswith(homes):
             yield Finding(source.path, node.lineno, f"{module} is known to {homes[0]} only")
+
+
+def wall_clocks(source: Source) -> Iterator[Finding]:
+    """A service is told the time through the port of the chassis, so that tests can tell it another."""
+    if not source.path.startswith("services/") or source.path == CLOCK:
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and (name := ast.unparse(node.func)).endswith(tuple(WALL_CLOCKS)):
+            yield Finding(source.path, node.lineno, f"{name} asks the machine; ask taor_chassis.clock")
 
 
 def _imports(source: Source) -> Iterator[tuple[ast.stmt, str]]:
