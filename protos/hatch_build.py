@@ -1,4 +1,4 @@
-"""Generates the Python stubs of every contract while the package is built, so that no generated file is ever committed."""
+"""Generates the Python stubs of every contract while the package is built; no generated file is ever committed."""
 
 import shutil
 import subprocess
@@ -23,5 +23,7 @@ class GenerateStubs(BuildHookInterface):  # type: ignore[type-arg]
             f"--plugin=protoc-gen-{kind}={Path(sys.executable).parent / f'protoc-gen-{kind}'}"
             for kind in ("mypy", "mypy_grpc")
         ]
-        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I.", *plugins, *outputs, *sources], cwd=root, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "grpc_tools.protoc", "-I.", *plugins, *outputs, *sources], cwd=root, check=True
+        )
         build_data["force_include"][str(output / "taor")] = "taor"
