@@ -27,6 +27,7 @@ async def ensure_databases(cluster: Cluster, passwords: dict[str, str], roles: S
     try:
         existing_roles = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
         existing_databases = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+        await connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
         for role in roles:
             if role not in existing_roles:
                 # Neither can be a parameter of CREATE ROLE; the password's alphabet is URL-safe base64.

@@ -115,7 +115,9 @@ class Folders:
             shutil.rmtree(self._short_socket_folder(), ignore_errors=True)
 
     def _short_socket_folder(self) -> Path:
-        parent = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        # Root's runtime folder is closed to the user whom PostgreSQL runs as.
+        runtime = os.environ.get("XDG_RUNTIME_DIR") if os.geteuid() != 0 else None
+        parent = Path(runtime or tempfile.gettempdir())
         return parent / f"taor-{hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12]}"
 
 

@@ -133,8 +133,9 @@ async def test_a_role_reaches_its_own_database_only(postgres_server: PostgresSer
     await ensure_databases(cluster, passwords, tuple(passwords))  # as at every later start
     own = cluster.dsn("room_one", role="room_one", password="first-secret")
     assert await fetch(own, "SELECT current_user::text") == "room_one"
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asyncpg.connect(cluster.dsn("room_two", role="room_one", password="first-secret"))
+    for other in ("room_two", "postgres", "template1"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await asyncpg.connect(cluster.dsn(other, role="room_one", password="first-secret"))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await execute(own, "COPY (SELECT 1) TO PROGRAM 'true'")
 

@@ -176,7 +176,8 @@ def test_a_deep_data_folder_gets_a_short_socket(installation_options: Options, m
     runtime = installation_options.data.parent / "runtime"
     runtime.mkdir()
     runtime.chmod(0o711)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    for variable in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        monkeypatch.setenv(variable, str(runtime))
     deep = replace(installation_options, data=installation_options.data / ("d" * 60) / ("e" * 60))
     for folder in (deep.data.parent, deep.data):
         folder.parent.mkdir(exist_ok=True)
