@@ -59,6 +59,7 @@ class Reply:
         self.request_id = request_id
         self._writer = writer
         self._head_to_send = b""
+        self.begun = False
 
     async def whole(self, status: int, body: bytes, *, retry_after: str = "") -> None:
         """Send a complete JSON answer."""
@@ -76,6 +77,7 @@ class Reply:
             "transfer-encoding": "chunked",
         }
         self._head_to_send = self._head(200, headers)
+        self.begun = True
 
     async def chunk(self, payload: bytes) -> None:
         """Send a piece of a started stream, if it is not empty; waits while the client is slow."""

@@ -35,8 +35,9 @@ class Line:
 class Record:
     """An append-only file; every line reaches the operating system at once."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, max_bytes: int = MAX_BYTES) -> None:
         self._path = path
+        self._max_bytes = max_bytes
         self._file = _open(path) if path else -1
         self._size_bytes = os.fstat(self._file).st_size if path else 0
 
@@ -45,7 +46,7 @@ class Record:
         if self._path is None:
             return
         data = orjson.dumps(asdict(line), option=orjson.OPT_APPEND_NEWLINE)
-        if self._size_bytes + len(data) > MAX_BYTES:
+        if self._size_bytes + len(data) > self._max_bytes:
             self._turn_over(self._path)
         os.write(self._file, data)
         self._size_bytes += len(data)

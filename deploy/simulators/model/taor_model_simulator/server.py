@@ -79,6 +79,8 @@ class _Connections:
             raise
         except Exception:  # the boundary of a request: a bug in one answer must not end the server
             log.exception("request %s failed", reply.request_id)
+            if reply.begun:
+                reply.reset()
             await _refuse(reply, Refused("Internal server error", status=500, kind="api_error"))
         return call.headers.get("connection", "").lower() != "close"
 

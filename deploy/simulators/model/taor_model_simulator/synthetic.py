@@ -9,6 +9,7 @@ from taor_model_simulator.errors import ScriptError
 from taor_model_simulator.script import Script, Step, Tool, finish
 
 MAX_TURNS = 10_000
+MAX_SCRIPT_BYTES = 64 * 1024 * 1024
 SHORT_NAME = re.compile(r"bench-(\d{1,5})")
 
 
@@ -89,8 +90,10 @@ def _number(words: dict[str, str], key: str, default: int) -> int:
 
 
 def _checked(wanted: Recipe) -> Recipe:
-    if not 1 <= wanted.turns <= MAX_TURNS or not 1 <= wanted.tools <= 20 or wanted.bytes > 1_000_000:
-        raise ScriptError(f"1 to {MAX_TURNS} turns, 1 to 20 tools and at most 1000000 bytes can be made")
+    if not 1 <= wanted.turns <= MAX_TURNS or not 1 <= wanted.tools <= 20:
+        raise ScriptError(f"1 to {MAX_TURNS} turns and 1 to 20 tools can be made")
+    if wanted.turns * (wanted.tools * wanted.bytes + wanted.think) > MAX_SCRIPT_BYTES:
+        raise ScriptError(f"turns, tools and bytes make more than {MAX_SCRIPT_BYTES} bytes")
     if wanted.mix not in ("bash", "files"):
         raise ScriptError(f"mix={wanted.mix}: known are bash and files")
     return wanted

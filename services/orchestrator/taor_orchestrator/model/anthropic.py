@@ -35,7 +35,7 @@ class AnthropicModel:
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
         )
         self._client = anthropic.AsyncAnthropic(
-            api_key=api_key, base_url=base_url, max_retries=0, http_client=transport
+            api_key=api_key, base_url=base_url or None, max_retries=0, http_client=transport
         )
 
     async def call(self, request: bytes, *, on_delta: Callable[[Delta], None] | None, timeout_seconds: float) -> Answer:
