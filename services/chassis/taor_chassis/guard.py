@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from taor_chassis import boundary, deadlines, identity, telemetry
+from taor_chassis.errors import DependencyUnavailable
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -101,10 +102,23 @@ def _plain(behaviour: Behaviour, admit: Admission) -> Behaviour:
             return await behaviour(request, context)
         except grpc.aio.AbortError:
             raise
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            await boundary.abort(context, DependencyUnavailable("the work behind this call was cancelled; try again"))
         except Exception as error:  # the boundary: whatever it is, the client gets a status with a reason
             await boundary.abort(context, boundary.translate(error))
 
     return guarded
+
+
+def _is_cancelled() -> bool:
+    """Whether this call itself was cancelled, and not only a task that it waited for.
+
+    grpc.aio takes any CancelledError for the former and sends nothing: the client would wait out its deadline.
+    """
+    call = asyncio.current_task()
+    return call is not None and call.cancelling() > 0
 
 
 def _streaming(behaviour: Callable[[Any, Context], AsyncGenerator[Any, None]], admit: Admission) -> Behaviour:

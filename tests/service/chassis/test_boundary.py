@@ -96,7 +96,11 @@ async def test_an_unhandled_exception_shows_nothing_but_an_id_that_the_log_expla
 async def test_the_failure_of_a_service_below_is_not_the_clients_mistake(
     below: grpc.StatusCode, code: grpc.StatusCode, reason: str
 ) -> None:
+    tries = 0
+
     async def refuse_below(request: bytes, context: Context) -> bytes:
+        nonlocal tries
+        tries += 1
         await context.abort(below, "as it is")
 
     async with probing(registration(unary=refuse_below)) as lower:
@@ -108,6 +112,7 @@ async def test_the_failure_of_a_service_below_is_not_the_clients_mistake(
         async with probing(registration(unary=call_below)) as upper:
             error = await failure(upper.unary(b""))
     info = error_info(error)
+    assert tries == (5 if below is grpc.StatusCode.UNAVAILABLE else 1)  # retried below, and not once more from above
     assert error.code() is code
     assert info is not None
     assert info.reason == reason
@@ -137,6 +142,21 @@ async def test_a_cancelled_call_cancels_its_handler_and_closes_its_stream_at_onc
         await stream.read()
         stream.cancel()
         await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_a_handler_whose_work_was_cancelled_answers_at_once() -> None:
+    async def wait_for_cancelled_work(request: bytes, context: Context) -> bytes:
+        work = asyncio.ensure_future(asyncio.Event().wait())
+        work.cancel()
+        await work
+        return b""
+
+    async with probing(registration(client_stream=wait_for_cancelled_work)) as probe, asyncio.timeout(10):
+        error = await failure(probe.client_stream(iter([b""]), timeout=60))
+    info = error_info(error)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert info is not None
+    assert info.reason == "DEPENDENCY_UNAVAILABLE"
 
 
 async def test_a_text_too_long_for_the_metadata_is_cut_and_keeps_its_reason() -> None:
