@@ -110,5 +110,5 @@ async def write_file(sandbox: Sandbox, path: str, content: bytes, **changes: obj
 async def until(sandbox: Sandbox, test: str, seconds: float = 10.0) -> None:
     """Wait until a shell test holds inside."""
     async with asyncio.timeout(seconds):
-        while (await sandbox.run(["/bin/bash", "-c", test])).status != 0:
+        while (await sandbox.run(["/bin/bash", "-c", test])).status != 0:  # noqa: ASYNC110 - happens in another process
             await asyncio.sleep(0.01)

@@ -132,7 +132,7 @@ class Claimed(NamedTuple):
 
 
 class State(NamedTuple):
-    """State of a claim: NONE, LIVE, DEAD, COMMAND or WRITE; with its exit record in the last two."""
+    """State of a claim: NONE, LIVE (with its output limit), DEAD, COMMAND or WRITE (with their exit record)."""
 
     state: str
     pid: int

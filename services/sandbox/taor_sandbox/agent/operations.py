@@ -74,7 +74,7 @@ class Operations:
             return State("COMMAND" if isinstance(record, CommandRecord) else "WRITE", 0, list(record))
         running = self._find(op_id)
         if running is not None:
-            return State("LIVE", running.pid, [])
+            return State("LIVE", running.pid, [running.claim.output_bytes])
         return State("DEAD" if self.is_claimed(op_id) else "NONE", 0, [])
 
     def live(self) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 from taor_sandbox.agent import messages
@@ -21,7 +22,7 @@ async def follow(link: Link, op_id: str, offsets: Offsets) -> AsyncIterator[Outp
         while True:
             answer = await link.ask(messages.Look(op_id, not outputs.opened))
             assert isinstance(answer.message, messages.State)
-            outputs.adopt(answer.fds)
+            outputs.adopt(answer.fds, answer.message)
             state = state_of(answer.message)
             for chunk in outputs.read():
                 yield chunk
@@ -49,31 +50,37 @@ class _Outputs:
     def __init__(self, offsets: Offsets) -> None:
         self._offsets = {Stream.STDOUT: offsets.stdout, Stream.STDERR: offsets.stderr}
         self._fds: dict[Stream, int] = {}
+        self._limit = sys.maxsize
 
     @property
     def opened(self) -> bool:
         """Whether the files are in hand; a command that has just been claimed has not made them yet."""
         return bool(self._fds)
 
-    def adopt(self, fds: tuple[int, ...]) -> None:
-        """Take the files over, stdout first."""
+    def adopt(self, fds: tuple[int, ...], state: messages.State) -> None:
+        """Take the files over, stdout first; what is beyond a command's limit will be cut, so it is not read either."""
         self._fds |= dict(zip(Stream, fds, strict=False))
+        if state.state == "LIVE" and isinstance(state.record[0], int):
+            self._limit = state.record[0]
 
     @property
     def grown(self) -> bool:
         """Whether there is more to read."""
-        return any(os.fstat(fd).st_size > self._offsets[stream] for stream, fd in self._fds.items())
+        return any(self._end(fd) > self._offsets[stream] for stream, fd in self._fds.items())
 
     def read(self) -> Iterator[OutputChunk]:
         """What the files have beyond what was read, up to their end as it is now."""
         for stream, fd in self._fds.items():
-            end = os.fstat(fd).st_size
+            end = self._end(fd)
             while (offset := self._offsets[stream]) < end:
                 data = os.pread(fd, min(_CHUNK_BYTES, end - offset), offset)
                 if not data:
                     break
                 self._offsets[stream] += len(data)
                 yield OutputChunk(stream, offset, data)
+
+    def _end(self, fd: int) -> int:
+        return min(os.fstat(fd).st_size, self._limit)
 
     def close(self) -> None:
         """Close the files."""

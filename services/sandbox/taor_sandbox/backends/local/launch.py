@@ -1,7 +1,7 @@
 """Starting and ending the agent of a sandbox, so that never two live in one folder.
 
-The agent holds the folder's lock for as long as it lives. Its processes may outlive the lock by a moment, hence the look
-at its pid as well. Neither is lost when this service is killed; a sandbox that is found again is simply dialled.
+The agent holds the folder's lock for as long as it lives. Its processes may outlive the lock by a moment, hence the
+look at its pid as well. Neither is lost when this service is killed: a sandbox that is found again is simply dialled.
 """
 
 import asyncio

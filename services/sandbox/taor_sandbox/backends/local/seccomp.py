@@ -1,7 +1,8 @@
 """The system calls that a sandbox may not make, as a classic BPF program (see seccomp(2)).
 
 `socket()` is held to four families, because AF_VSOCK and others leave the network namespace. New namespaces are
-refused, because in the variant that root starts nothing else refuses them. The rest is kernel surface that no build needs.
+refused, because in the variant that root starts nothing else refuses them. The rest is kernel surface that no build
+needs.
 """
 
 import errno

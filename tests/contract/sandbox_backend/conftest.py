@@ -1,0 +1,3 @@
+from tests.support.sandboxes import backend, sandbox
+
+__all__ = ["backend", "sandbox"]

@@ -1,0 +1,52 @@
+"""Helpers: un-journaled commands that read."""
+
+import asyncio
+import time
+
+from taor_sandbox.backends.port import Sandbox
+from tests.support.sandboxes import until
+
+
+async def test_a_helper_tells_outputs_and_status(sandbox: Sandbox) -> None:
+    script = "cat; pwd; echo $WORD; echo err >&2; exit 3"
+    done = await sandbox.run(["/bin/bash", "-c", script], stdin=b"in\0put\n", cwd="/tmp", env={"WORD": "word"})
+    assert (done.status, done.stdout, done.stderr) == (3, b"in\0put\n/tmp\nword\n", b"err\n")
+    assert not done.truncated
+    assert not done.timed_out
+
+
+async def test_ripgrep_and_python_are_there(sandbox: Sandbox) -> None:
+    assert (await sandbox.run(["rg", "--version"])).stdout.startswith(b"ripgrep")
+    assert (await sandbox.run(["python3", "-c", "import json, ssl, sqlite3; print(6 * 7)"])).stdout == b"42\n"
+
+
+async def test_an_unknown_program_is_said(sandbox: Sandbox) -> None:
+    done = await sandbox.run(["no-such-program"])
+    assert done.status == 126
+    assert b"No such file" in done.stderr
+
+
+async def test_a_long_output_is_cut(sandbox: Sandbox) -> None:
+    done = await sandbox.run(["yes"], output_bytes=5000)
+    assert done.truncated
+    assert done.stdout == b"y\n" * 2500
+
+
+async def test_a_helper_that_takes_too_long_is_killed(sandbox: Sandbox) -> None:
+    begun = time.monotonic()
+    done = await sandbox.run(["/bin/bash", "-c", "echo begun; sleep 77 & wait"], timeout_seconds=0.2)
+    assert (done.timed_out, done.stdout, done.status) == (True, b"begun\n", 137)
+    assert time.monotonic() - begun < 5
+
+
+async def test_a_caller_that_is_cancelled_takes_its_helper_along(sandbox: Sandbox) -> None:
+    helper = asyncio.create_task(sandbox.run(["/bin/bash", "-c", "touch up; sleep 77; true"]))
+    await until(sandbox, "[ -e up ]")
+    helper.cancel()
+    await asyncio.wait([helper])
+    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm", seconds=2)
+
+
+async def test_many_helpers_run_side_by_side(sandbox: Sandbox) -> None:
+    done = await asyncio.gather(*(sandbox.run(["echo", str(number)]) for number in range(40)))
+    assert [int(result.stdout) for result in done] == list(range(40))
