@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -88,15 +89,11 @@ class Bench:
         await self.execute("UPDATE taor_clock_offset SET offset_by = $1::text::interval", interval)
 
 
-@pytest.fixture
-async def bench(migrated_database: MigratedDatabase) -> AsyncIterator[Bench]:
-    """A budget service that opens accounts by itself, with a client."""
+@asynccontextmanager
+async def running_bench(dsn: str, *, create_accounts: bool) -> AsyncIterator[Bench]:
+    """A budget service that runs inside the block, with a client."""
     config = BudgetConfig(
-        listen="127.0.0.1:0",
-        dsn=migrated_database("taor_budget"),
-        token=TOKEN,
-        create_accounts=True,
-        expire_every_seconds=0.05,
+        listen="127.0.0.1:0", dsn=dsn, token=TOKEN, create_accounts=create_accounts, expire_every_seconds=0.05
     )
     stopping = asyncio.Event()
     async with (
@@ -104,7 +101,14 @@ async def bench(migrated_database: MigratedDatabase) -> AsyncIterator[Bench]:
         running_server(services=services, token=TOKEN, stopping=stopping, drain_seconds=1) as address,
         open_channel(address, token=TOKEN) as channel,
     ):
-        yield Bench(BudgetServiceStub(channel), address, config.dsn)
+        yield Bench(BudgetServiceStub(channel), address, dsn)
+
+
+@pytest.fixture
+async def bench(migrated_database: MigratedDatabase) -> AsyncIterator[Bench]:
+    """A budget service that opens accounts by itself, as at home."""
+    async with running_bench(migrated_database("taor_budget"), create_accounts=True) as bench:
+        yield bench
 
 
 @pytest.fixture
