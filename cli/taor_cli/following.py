@@ -47,7 +47,7 @@ async def follow(clients: Clients, build: Build, output: Output, *, scripted: bo
 
 
 def require_success(build: Build, *, scripted: bool = False) -> None:
-    """Raise ThingFailedError unless the build has succeeded; tells whoever has a brief of their own about the script."""
+    """Raise ThingFailedError unless the build has succeeded; a scripted model gets a word of its own."""
     if build.state is not BuildState.SUCCEEDED:
         advice = SCRIPTED_ADVICE if scripted and build.state is BuildState.FAILED else ""
         message = f"the build has {_ENDINGS.get(build.state, 'not ended')}: {build.outcome_message}"

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -73,9 +74,14 @@ def last_entries(logs: Sequence[Path], count: int) -> tuple[Entry, ...]:
     return tuple(entries[index] for index in order)
 
 
-def follow_logs(logs: Sequence[Path]) -> Iterator[Entry]:
-    """New entries as they come, for ever. A log that was cut short is read on from its start."""
-    readers = [(log, _at_end(log)) for log in logs]
+@contextmanager
+def follow_logs(logs: Sequence[Path]) -> Iterator[Iterator[Entry]]:
+    """New entries from here on, as they come, for ever. A log that was cut short is read on from its start."""
+    with ExitStack() as stack:
+        yield _follow([(log, stack.enter_context(_at_end(log))) for log in logs])
+
+
+def _follow(readers: Sequence[tuple[Path, BufferedReader]]) -> Iterator[Entry]:
     while True:
         quiet = True
         for log, reader in readers:

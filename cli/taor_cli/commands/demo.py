@@ -49,11 +49,12 @@ class Result:
 async def demo(
     invocation: Invocation, *, folder: Path | None, tier: str, request_id: str | None, base_port: int | None
 ) -> None:
-    """Build a small web app from start to end: start taor if needed, follow the build, fetch its files, open its preview,
-    audit it.
+    """Build a small web app from start to end.
 
-    Everything is real but the model, which is SCRIPTED unless ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL is set when taor is
-    started. The exit code is 1 when the build fails, the preview does not answer, or the audit finds something.
+    Starts taor if needed, follows the build, fetches its files, opens its preview and audits it. Everything is real but
+    the model, which is SCRIPTED unless ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL is set when taor is started.
+
+    The exit code is 1 when the build fails, the preview does not answer, or the audit finds something.
 
     \b
     Examples:

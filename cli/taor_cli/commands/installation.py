@@ -9,8 +9,8 @@ from taor_cli.options import Invocation, anywhere, at_home
 BASE_PORT = click.option(
     "--base-port",
     type=click.IntRange(1, 65_530),
-    envvar="TAORBASE_PORT",
-    help="First of six ports on 127.0.0.1; default 7401 (TAORBASE_PORT).",
+    envvar="TAOR_BASE_PORT",
+    help="First of six ports on 127.0.0.1; default 7401 (TAOR_BASE_PORT).",
 )
 
 

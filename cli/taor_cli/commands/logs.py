@@ -1,5 +1,7 @@
 """`taor logs`: what the services of this machine have logged."""
 
+from itertools import chain
+
 import click
 
 from taor_cli.options import Invocation, at_home
@@ -26,10 +28,6 @@ def logs(invocation: Invocation, *, service: str | None, follow: bool, lines: in
 
     folder = Folders(invocation.wanted.data or default_data_folder()).logs
     chosen = choose_logs(folder, service)
-    output = invocation.output
-    entries = last_entries(chosen, lines)
-    for entry in entries:
-        click.echo(entry.raw if output.as_json else entry.readable())
-    if follow:
-        for entry in follow_logs(chosen):
-            click.echo(entry.raw if output.as_json else entry.readable())
+    with follow_logs(chosen) as news:
+        for entry in chain(last_entries(chosen, lines), news if follow else ()):
+            click.echo(entry.raw if invocation.output.as_json else entry.readable())
