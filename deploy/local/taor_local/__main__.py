@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from taor_local.composition import Blueprint, compose
+from taor_local.composition import compose
 from taor_local.endpoints import plan_endpoints
 from taor_local.folders import Folders
 from taor_local.options import DEFAULT_BASE_PORT
@@ -22,8 +22,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.chdir("/")
     folders = Folders(arguments.data)
-    blueprint = Blueprint(folders, plan_endpoints(folders, arguments.base_port, os.environ), os.environ)
-    return supervise(folders, blueprint.endpoints, lambda: compose(blueprint))
+    endpoints = plan_endpoints(folders, arguments.base_port, os.environ)
+    return supervise(folders, endpoints, lambda: compose(folders, endpoints, os.environ))
 
 
 if __name__ == "__main__":

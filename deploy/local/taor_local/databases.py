@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -21,7 +21,7 @@ def read_or_make_passwords(path: Path, roles: Sequence[str]) -> dict[str, str]:
     return passwords
 
 
-async def ensure_databases(cluster: Cluster, passwords: dict[str, str], roles: Sequence[str]) -> None:
+async def ensure_databases(cluster: Cluster, passwords: Mapping[str, str], roles: Sequence[str]) -> None:
     """Create each role that is missing, and its database of the same name; a crash in between is made up for."""
     connection = await asyncpg.connect(cluster.dsn())
     try:
