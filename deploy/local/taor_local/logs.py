@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 LARGEST_LOG_BYTES = 16 * 1024**2
 TAIL_LINES = 6
-TAIL_BYTES = 4096
+TAIL_BYTES = 8192
+TAIL_LINE_CHARACTERS = 240
 
 
 def open_log(path: Path) -> BinaryIO:
@@ -35,4 +36,8 @@ def tail(path: Path) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(text.splitlines()[-TAIL_LINES:])
+    return "\n".join(_shorten(line) for line in text.splitlines()[-TAIL_LINES:])
+
+
+def _shorten(line: str) -> str:
+    return line if len(line) <= TAIL_LINE_CHARACTERS else f"{line[:TAIL_LINE_CHARACTERS]}…"

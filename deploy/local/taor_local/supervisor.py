@@ -18,7 +18,7 @@ from taor_local.part import Chore, Stage
 from taor_local.processes import ProcessId
 from taor_local.state import Phase, State, write_state
 
-HOUSEKEEPING_SECONDS = 2.0
+HOUSEKEEPING_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Supervisor:
                 bound(self._folders.logs)
                 reap_orphans(self._chores | {child.pid for child in self._children if child.pid})
             except OSError:
-                # Most likely a full disk: tried again in two seconds, and the parts run on meanwhile.
+                # Most likely a full disk: tried again soon, and the parts run on meanwhile.
                 logger.exception("the logs could not be bounded")
 
     def _changed(self) -> None:

@@ -26,3 +26,11 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     assert tail(log) == ""
     log.write_text("".join(f"line {number}\n" for number in range(5000)))
     assert tail(log).splitlines() == [f"line {number}" for number in range(4994, 5000)]
+
+
+def test_a_long_line_is_shortened(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    log.write_text("x" * 5000 + "\nlast\n")
+    first, last = tail(log).splitlines()
+    assert len(first) < 300
+    assert last == "last"
