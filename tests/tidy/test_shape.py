@@ -29,3 +29,8 @@ def test_every_part_introduces_itself(part: str) -> None:
     lines = (ROOT / part / "README.md").read_text("utf-8").splitlines()
     assert lines[0].startswith("# ")
     assert 5 <= len(lines) <= MAX_README_LINES, "about ten lines: what it is, where to look, how it is proved"
+
+
+def test_decisions_are_numbered_without_gap() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:5] for path in decisions] == [f"{number:04}-" for number in range(1, len(decisions) + 1)]
