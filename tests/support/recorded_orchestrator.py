@@ -118,6 +118,9 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
             if events[index].WhichOneof("what") == "ended":
                 return
 
+    async def InspectBuild(self, request: pb.InspectBuildRequest, context: Context) -> pb.InspectBuildResponse:
+        return pb.InspectBuildResponse(state=self._build(request.build_id).state, epoch=1, ticketed=True)
+
     def _build(self, build_id: str) -> pb.Build:
         if build_id not in self.builds:
             raise BuildNotFound(f"no build has the id {build_id}")
