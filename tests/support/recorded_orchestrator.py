@@ -110,7 +110,7 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         for sent, index in enumerate(itertools.count(request.after_sequence)):
             events = self.events.setdefault(build.build_id, [])
             async with self._grown:
-                await self._grown.wait_for(lambda: len(events) > index)  # noqa: B023 (awaited within the iteration)
+                await self._grown.wait_for(lambda: len(events) > index)  # noqa: B023 - awaited within the iteration
             if sent == self.break_after:
                 self.break_after = None
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")

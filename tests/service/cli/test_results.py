@@ -33,13 +33,13 @@ class RecordedSandbox(SandboxServiceServicer):
         self.preview_url = ""
         self.preview_ports: list[int] = []
 
-    async def DownloadFiles(  # noqa: N802 (named by the contract)
+    async def DownloadFiles(  # noqa: N802 - named by the contract
         self, request: pb.DownloadFilesRequest, context: Context
     ) -> AsyncIterator[pb.DownloadFilesResponse]:
         for start in range(0, len(self.archive), CHUNK_BYTES):
             yield pb.DownloadFilesResponse(tar=self.archive[start : start + CHUNK_BYTES])
 
-    async def CreatePreview(  # noqa: N802 (named by the contract)
+    async def CreatePreview(  # noqa: N802 - named by the contract
         self, request: pb.CreatePreviewRequest, context: Context
     ) -> pb.CreatePreviewResponse:
         self.preview_ports.append(request.port)
