@@ -1,12 +1,13 @@
 """Accounts: who pays for a build, on which plan, and in which days and billing cycles."""
 
+import zoneinfo
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from taor_budget import allowance
 from taor_budget.allowance import Today
-from taor_budget.errors import AccountNotFound, BuildNotFound, IdConflict, ModelUnknown, PlanMismatch
+from taor_budget.errors import AccountNotFound, BuildNotFound, IdConflict, ModelUnknown, PlanMismatch, TimeZoneUnknown
 from taor_budget.plans import Plan, Plans
 from taor_budget.pricing import PriceTable
 from taor_budget.remembered import Remembered
@@ -42,6 +43,20 @@ class Accounts:
         self._bindings: Remembered[tuple[str, str], Binding] = Remembered(REMEMBERED)
         self._accounts: Remembered[tuple[str, str], Account] = Remembered(REMEMBERED)
         self._days: Remembered[tuple[str, str], Today] = Remembered(REMEMBERED)
+
+    async def open(self, tenant_id: str, user_id: str, tier: str, time_zone: str) -> Account:
+        """Open the account of a user, once; no time zone means the installation's own.
+
+        Raises TierUnknown, TimeZoneUnknown, IdConflict.
+        """
+        time_zone = time_zone or self._opening.time_zone
+        if time_zone not in zoneinfo.available_timezones():
+            raise TimeZoneUnknown(time_zone)
+        await self._store.open(tenant_id, user_id, self._plans.of_tier(tier), time_zone)
+        account = await self.account(tenant_id, user_id)
+        if (account.tier, account.time_zone) != (tier, time_zone):
+            raise IdConflict(f"the account of {user_id}")
+        return account
 
     async def admit(self, tenant_id: str, build_id: str, user_id: str, tier: str, model: str) -> Admission:
         """Bind a build to its account and model, once.

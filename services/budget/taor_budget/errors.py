@@ -6,6 +6,7 @@
     ├── BuildNotFound               BUILD_NOT_FOUND          the build was never admitted
     ├── ReservationNotFound         RESERVATION_NOT_FOUND    no reservation has this id
     ├── TierUnknown                 TIER_UNKNOWN             no plan has this tier
+    ├── TimeZoneUnknown             TIME_ZONE_UNKNOWN        no time zone has this name
     ├── PlanMismatch                PLAN_MISMATCH            the account is on another plan
     ├── ModelUnknown                MODEL_UNKNOWN            the model has no price
     ├── ModelNotAllowed             MODEL_NOT_ALLOWED        the plan does not include the model
@@ -76,6 +77,16 @@ class TierUnknown(ServiceError):
     def __init__(self, tier: str, known: Sequence[str]) -> None:
         choices = ", ".join(known)
         super().__init__(f"there is no plan {tier!r}; choose one of {choices}", tiers=choices)
+
+
+class TimeZoneUnknown(ServiceError):
+    """The IANA database has no such time zone."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "TIME_ZONE_UNKNOWN"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is not a time zone of the IANA database; send a name like Europe/Berlin, or none")
 
 
 class PlanMismatch(ServiceError):

@@ -26,6 +26,16 @@ class BudgetService(BudgetServiceServicer):
         self._books = books
         self._offers = offers
 
+    async def CreateAccount(self, request: pb.CreateAccountRequest, context: Context) -> pb.CreateAccountResponse:
+        """Open an account."""
+        account = await self._accounts.open(
+            current_caller().tenant_id,
+            translate.short_text_of("user_id", request.user_id),
+            translate.short_text_of("tier", request.tier),
+            request.time_zone,
+        )
+        return pb.CreateAccountResponse(tier=account.tier, time_zone=account.time_zone)
+
     async def AdmitBuild(self, request: pb.AdmitBuildRequest, context: Context) -> pb.AdmitBuildResponse:
         """Bind a build to the account that pays and to its model."""
         admission = await self._accounts.admit(

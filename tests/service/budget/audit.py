@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 import asyncpg
 
 from taor_budget.pricing import PriceTable
 
-Row = asyncpg.Record
+Row: TypeAlias = asyncpg.Record
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 COUNTERS = ("limit", "allowance", "reserved", "spent", "overrun")
 
 
@@ -59,7 +61,7 @@ async def audit(pool: asyncpg.Pool, tenant_id: str, prices: PriceTable) -> list[
     ]
 
 
-async def _read(connection: asyncpg.Connection, tenant_id: str) -> Tables:
+async def _read(connection: Connection, tenant_id: str) -> Tables:
     def of(table: str, order: str) -> str:
         return f"SELECT * FROM {table} WHERE tenant_id = $1 ORDER BY {order} LIMIT 1000000"
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
@@ -19,6 +20,9 @@ from tests.service.budget.audit import audit
 from tests.service.budget.books import PRICES, TENANT, Books, open_books
 from tests.support.postgres import MigratedDatabase
 
+if TYPE_CHECKING:
+    from taor.budget.v1.budget_pb2_grpc import BudgetServiceAsyncStub
+
 TOKEN = "a token for tests"
 
 
@@ -26,7 +30,7 @@ TOKEN = "a token for tests"
 class Bench:
     """A running service, and shorthands for the calls that most tests make."""
 
-    stub: BudgetServiceStub
+    stub: "BudgetServiceAsyncStub"
     address: str
     dsn: str
     build_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -44,12 +48,12 @@ class Bench:
         """The id of a call."""
         return f"{self.build_id}/{epoch}/{k}"
 
-    def need(self, k: int, epoch: int = 1, **fields: int) -> pb.Need:
+    def need(self, k: int, epoch: int = 1, **fields: Any) -> pb.Need:
         """A call with a prompt of 1,000 tokens and an answer of 100 to 1,000."""
-        wanted = {"prompt_tokens": 1000, "min_output_tokens": 100, "max_output_tokens": 1000, **fields}
-        return pb.Need(rid=self.rid(k, epoch), kind=wanted.pop("kind", pb.Reservation.CALL), **wanted)
+        usual = {"prompt_tokens": 1000, "min_output_tokens": 100, "max_output_tokens": 1000}
+        return pb.Need(**{"rid": self.rid(k, epoch), "kind": pb.Reservation.CALL, **usual, **fields})
 
-    async def reserve(self, k: int, epoch: int = 1, **fields: int) -> pb.ReserveResponse:
+    async def reserve(self, k: int, epoch: int = 1, **fields: Any) -> pb.ReserveResponse:
         """Reserve for a call."""
         need = self.need(k, epoch, **fields)
         return await self.stub.Reserve(pb.ReserveRequest(build_id=self.build_id, epoch=epoch, need=need))

@@ -69,6 +69,23 @@ async def test_no_account_is_opened_unless_the_configuration_says_so(migrated_da
         assert await refusal(bench.stub.GetAllowance(pb.GetAllowanceRequest(user_id="ada"))) == not_found
 
 
+async def test_an_account_is_opened_once(migrated_database: MigratedDatabase) -> None:
+    async with running_bench(migrated_database("taor_budget"), create_accounts=False) as bench:
+        request = pb.CreateAccountRequest(user_id="ada", tier="partner", time_zone="Europe/Berlin")
+        opened = await bench.stub.CreateAccount(request)
+        assert (opened.tier, opened.time_zone) == ("partner", "Europe/Berlin")
+        assert await bench.stub.CreateAccount(request) == opened
+        assert (await bench.admit(tier="partner")).tier == "partner"
+        for change in ({"tier": "bootstrapper"}, {"time_zone": "UTC"}):
+            other = pb.CreateAccountRequest(
+                user_id="ada", **{"tier": "partner", "time_zone": "Europe/Berlin", **change}
+            )
+            assert await refusal(bench.stub.CreateAccount(other)) == (grpc.StatusCode.ALREADY_EXISTS, "ID_CONFLICT")
+        request.time_zone = "Mars/Olympus"
+        answer = await refusal(bench.stub.CreateAccount(request))
+        assert answer == (grpc.StatusCode.INVALID_ARGUMENT, "TIME_ZONE_UNKNOWN")
+
+
 async def test_an_unknown_build_is_refused(bench: Bench) -> None:
     assert await refusal(bench.attach()) == (grpc.StatusCode.NOT_FOUND, "BUILD_NOT_FOUND")
     assert await refusal(bench.reserve(0)) == (grpc.StatusCode.NOT_FOUND, "BUILD_NOT_FOUND")

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import asyncpg
 import pytest
 
 from taor_budget.errors import StaleEpoch
@@ -23,11 +22,11 @@ EXPIRE = "SELECT ledger_expire_one_account()"
 
 
 @asynccontextmanager
-async def first(books: Books, statement: str, *arguments: object) -> AsyncIterator[asyncpg.Connection]:
+async def first(books: Books, statement: str, *arguments: object) -> AsyncIterator[None]:
     """A transaction that has executed the statement and commits at the end of the block."""
     async with books.pool.acquire() as connection, connection.transaction():
         await connection.execute(statement, *arguments)
-        yield connection
+        yield
 
 
 async def second(books: Books, call: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":

@@ -83,6 +83,7 @@ class LedgerTurn:
 
 
 def today_row(today: Today) -> tuple[object, ...]:
+    """A day and its cycle as `ledger_today`."""
     return (*_period("cycle", today.cycle), *_period("day", today.day), today.days_left)
 
 
@@ -91,7 +92,7 @@ def _period(kind: str, period: Period) -> tuple[object, ...]:
 
 
 def settlement_row(settlement: Settlement, prices: tuple[Price, ...]) -> tuple[object, ...]:
-    """With the cost at every price of the model: which of them counts stands in the hold."""
+    """A `ledger_settlement`, with the cost at every price of the model: which of them counts stands in the hold."""
     usage = settlement.usage
     return (
         settlement.rid.epoch,
@@ -113,6 +114,7 @@ def _usage_row(usage: Usage) -> tuple[int, ...]:
 
 
 def need_row(priced: Priced) -> tuple[object, ...]:
+    """A priced need as `ledger_need`."""
     need = priced.need
     return (
         need.rid.k,
@@ -131,6 +133,7 @@ def need_row(priced: Priced) -> tuple[object, ...]:
 
 
 def ended_of(row: asyncpg.Record | None) -> Ended | None:
+    """A `ledger_closing`; None where nothing was to be closed."""
     if row is None:
         return None
     if row["refusal"] is not None:
@@ -139,6 +142,7 @@ def ended_of(row: asyncpg.Record | None) -> Ended | None:
 
 
 def answer_of(row: asyncpg.Record | None) -> Answer | None:
+    """A `ledger_answer`; None where nothing was needed."""
     if row is None:
         return None
     return Answer(
@@ -155,10 +159,12 @@ def answer_of(row: asyncpg.Record | None) -> Answer | None:
 
 
 def counters_of(row: asyncpg.Record | None) -> Counters | None:
+    """A `ledger_allowance`; None where the turn was refused or rolled."""
     return None if row is None else Counters(*row.values())
 
 
 def reservation_of(row: asyncpg.Record) -> Reservation:
+    """A row of `reservations`."""
     return Reservation(
         rid=Rid(str(row["build_id"]), row["epoch"], row["k"]),
         kind=Kind(row["kind"]),
@@ -176,9 +182,11 @@ def reservation_of(row: asyncpg.Record) -> Reservation:
 
 
 def entry_of(row: asyncpg.Record) -> JournalEntry:
+    """A row of `journal`."""
     rid = Rid(str(row["build_id"]), row["epoch"], row["k"]) if row["build_id"] else None
     return JournalEntry(row["sequence"], rid, row["period"], *list(row.values())[5:])
 
 
 def balance_of(row: asyncpg.Record) -> Balance:
+    """A row of `periods`."""
     return Balance(*row.values())
