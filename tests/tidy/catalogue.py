@@ -39,6 +39,8 @@ CHAPTERS = (
             layers.wire_types_inside,
             layers.strangers,
             layers.wall_clocks,
+            layers.private_imports,
+            words.banners,
         ),
     ),
     Chapter(
@@ -56,9 +58,11 @@ CHAPTERS = (
             bounds.endless_queues,
             bounds.fixed_sleeps,
             bounds.mocks,
+            layers.private_imports,
+            words.banners,
         ),
     ),
-    Chapter(source.sql_files, (sql.other_clocks, sql.tables_without_tenant)),
+    Chapter(source.sql_files, (sql.other_clocks, sql.tables_without_tenant, words.banners)),
     Chapter(source.written_files, (words.banned_words, words.this_machine)),
 )
 

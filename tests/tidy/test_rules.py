@@ -57,6 +57,9 @@ FORBIDDEN: list[tuple[Rule, str, str]] = [
     (layers.wire_types_inside, PRODUCT, "from taor.budget.v1 import budget_pb2\n"),
     (layers.strangers, PRODUCT, "def f():\n    import anthropic\n"),
     (layers.wall_clocks, PRODUCT, "def f():\n    return datetime.datetime.now(UTC)\n"),
+    (layers.private_imports, PRODUCT, "from taor_budget.pricing import _round\n"),
+    (words.banners, PRODUCT, "# " + "-" * 20 + "\n"),
+    (words.banners, MIGRATION, "--------\n"),
     (words.banned_words, "README.md", "TOD" + "O: later\n"),
     (words.banned_words, "README.md", "https://index.example.org/pypi/simpl" + "e\n"),
     (lambda source: words.this_machine(source, Path("/srv/people/taor")), "README.md", "cd /srv/people/taor\n"),
@@ -88,6 +91,8 @@ ALLOWED: list[tuple[Rule, str, str]] = [
     (layers.wire_types_inside, "services/budget/taor_budget/service.py", "from taor.budget.v1 import budget_pb2\n"),
     (layers.strangers, "services/orchestrator/taor_orchestrator/model/anthropic.py", "import anthropic\n"),
     (layers.wall_clocks, PRODUCT, "def f(clock):\n    return clock.now()\n"),
+    (layers.private_imports, PRODUCT, "from taor_budget.pricing import price_of as _price_of\n"),
+    (words.banners, PRODUCT, "# A comment -- with a dash.\n"),
     (words.banned_words, "README.md", "To do this at home/work, open it.\n"),
 ]
 

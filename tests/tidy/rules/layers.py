@@ -49,6 +49,15 @@ def wall_clocks(source: Source) -> Iterator[Finding]:
             yield Finding(source.path, node.lineno, f"{name} asks the machine; ask taor_chassis.clock")
 
 
+def private_imports(source: Source) -> Iterator[Finding]:
+    """A name that begins with an underscore belongs to its module."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.name.startswith("_") and not alias.name.startswith("__"):
+                    yield Finding(source.path, node.lineno, f"{alias.name} is private to {node.module}")
+
+
 def _imports(source: Source) -> Iterator[tuple[ast.stmt, str]]:
     for node in ast.walk(source.tree):
         match node:

@@ -12,6 +12,7 @@ BANNED = {
     re.compile(r"https?://[^\s\"'/]+(/[^\s\"'/]+)*/simpl[e]\b"): "a package index; users choose theirs",
     re.compile(r"\bAs an A[I]\b|\blanguage mode[l] assistant\b"): "not written by anybody in particular",
 }
+_BANNER = re.compile(r"^\s*(#|--|//)\s*[-=#*~]{4,}")
 
 
 def banned_words(source: Source) -> Iterator[Finding]:
@@ -29,3 +30,10 @@ def this_machine(source: Source, root: Path = ROOT) -> Iterator[Finding]:
     for number, line in enumerate(source.lines, start=1):
         if str(root) in line:
             yield Finding(source.path, number, "a path of the machine that this was written on")
+
+
+def banners(source: Source) -> Iterator[Finding]:
+    """A module that needs headings is two modules."""
+    for number, line in enumerate(source.lines, start=1):
+        if _BANNER.match(line):
+            yield Finding(source.path, number, "a banner; a module that needs headings is two modules")
