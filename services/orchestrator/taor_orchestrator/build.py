@@ -60,6 +60,8 @@ class Claim:
     model: str
     max_output_tokens: int
     assignment: Assignment
+    fruitless_claims: int = 0
+    """How many claims in a row, up to this one, found the log as the claim before had found it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from taor_orchestrator.takeover import take_over
 from taor_orchestrator.tenure import Tenure
 from taor_orchestrator.turn import CancelSeen, act, observe, think
 
+MAX_FRUITLESS_CLAIMS = 20
+GAVE_UP = f"Given up: {MAX_FRUITLESS_CLAIMS} workers in a row failed without a step forward. Their logs say why."
 GO_ON = "You called no tool. Go on with the build, or call `finish`."
 
 
@@ -40,6 +42,8 @@ async def _step(tenure: Tenure) -> Ending | None:
     step = next_step(tenure.history)
     if lease.cancel_requested.is_set() and not isinstance(step, Begin | Leave):
         return await cancel(tenure)
+    if tenure.claim.fruitless_claims >= MAX_FRUITLESS_CLAIMS and not isinstance(step, Begin | Leave):
+        return await close(tenure, Outcome(BuildState.FAILED, GAVE_UP))
     match step:
         case Begin():
             await _begin(tenure)

@@ -1,0 +1,1 @@
+"""Who works on which build: the port, and its adapters."""

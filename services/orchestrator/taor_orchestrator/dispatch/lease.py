@@ -1,0 +1,48 @@
+"""One lease as its worker holds it: good for as long as its last heartbeat is young."""
+
+from __future__ import annotations
+
+import asyncio
+
+from taor_chassis.clock import Clock
+from taor_orchestrator.ports import LeaseLost
+
+LEASE_SECONDS = 8.0
+"""How long a build stays with a worker that is not heard of."""
+BEAT_SECONDS = 2.0
+SAFE_SHARE = 0.7
+"""A worker fences itself when this share of its lease has passed without a heartbeat."""
+
+
+class HeldLease:
+    """Implements the `Lease` port on CLOCK_BOOTTIME, which counts the time a process was stopped or suspended."""
+
+    def __init__(self, clock: Clock, claimed_at_seconds: float) -> None:
+        self._clock = clock
+        self._good_until_seconds = claimed_at_seconds + SAFE_SHARE * LEASE_SECONDS
+        self._cancel_requested = asyncio.Event()
+        self._handing_over = asyncio.Event()
+
+    @property
+    def cancel_requested(self) -> asyncio.Event:
+        """Set as soon as a cancellation is seen."""
+        return self._cancel_requested
+
+    @property
+    def handing_over(self) -> asyncio.Event:
+        """Set when this process stops."""
+        return self._handing_over
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the build is certainly still ours."""
+        return self._clock.boottime_seconds() < self._good_until_seconds
+
+    def check(self) -> None:
+        """Raise `LeaseLost` unless the lease is fresh."""
+        if not self.is_fresh:
+            raise LeaseLost("no heartbeat for too long")
+
+    def renew(self, asked_at_seconds: float) -> None:
+        """A heartbeat that was sent at `asked_at_seconds` was good."""
+        self._good_until_seconds = asked_at_seconds + SAFE_SHARE * LEASE_SECONDS

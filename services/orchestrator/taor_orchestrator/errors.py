@@ -1,0 +1,77 @@
+"""What the orchestrator refuses, beside what every service does (`taor_chassis.errors`).
+
+ServiceError
+├── BriefTooLarge          BRIEF_TOO_LARGE       brief, clarifications and plan are larger than 1 MiB together
+├── RequestIdConflict      REQUEST_ID_CONFLICT   the request_id stands for a request with another body
+├── BuildNotFound          BUILD_NOT_FOUND       no build of this tenant has the id
+├── PageTokenInvalid       PAGE_TOKEN_INVALID    the page token is not one that was given out
+└── NotAdmitted                                  the budget service does not admit the build
+    ├── TierUnknown        TIER_UNKNOWN
+    ├── PlanMismatch       PLAN_MISMATCH
+    ├── ModelUnknown       MODEL_UNKNOWN
+    └── ModelNotAllowed    MODEL_NOT_ALLOWED
+"""
+
+import grpc
+
+from taor_chassis.errors import ServiceError
+
+
+class BriefTooLarge(ServiceError):
+    """Brief, clarifications and plan are larger than 1 MiB together."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "BRIEF_TOO_LARGE"
+
+
+class RequestIdConflict(ServiceError):
+    """The request_id stands for a request with another body."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+    reason = "REQUEST_ID_CONFLICT"
+
+
+class BuildNotFound(ServiceError):
+    """No build of this tenant has the id."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    reason = "BUILD_NOT_FOUND"
+
+
+class PageTokenInvalid(ServiceError):
+    """The page token is not one that was given out."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "PAGE_TOKEN_INVALID"
+
+
+class NotAdmitted(ServiceError):
+    """The budget service does not admit the build; its message is for the user."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class TierUnknown(NotAdmitted):
+    """No plan has this tier."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "TIER_UNKNOWN"
+
+
+class PlanMismatch(NotAdmitted):
+    """The account is on another plan than the build names, or there is no account."""
+
+    reason = "PLAN_MISMATCH"
+
+
+class ModelUnknown(NotAdmitted):
+    """No price is known for the model, so nothing may be spent on it."""
+
+    status = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "MODEL_UNKNOWN"
+
+
+class ModelNotAllowed(NotAdmitted):
+    """The plan does not include the model."""
+
+    reason = "MODEL_NOT_ALLOWED"

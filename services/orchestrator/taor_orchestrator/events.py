@@ -1,0 +1,164 @@
+"""Pure: from the log to what its watchers see. The same entries always give the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from taor_orchestrator import localtools
+from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.transcript import ToolAnswer, Use, tool_results, tool_uses
+
+MAX_SUMMARY_CHARS = 200
+MAX_ANSWER_CHARS = 2_000
+_CUT = "\n[…]\n"
+
+_TELLING_FIELDS = ("command", "path", "pattern", "message", "section", "summary")
+"""The field of a tool's input that tells most about the call, by preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """The agent has thought: one answer of the model."""
+
+    turn: int
+    text: str
+    prompt_tokens: int
+    cache_read_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The agent calls a tool."""
+
+    op_id: str
+    tool: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A tool has answered."""
+
+    op_id: str
+    tool: str
+    failed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrated:
+    """The agent tells its user what it is doing."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """The agent has written a section of the documentation; the content goes to the documents, not into the event."""
+
+    section: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEnded:
+    """The build has ended."""
+
+    state: str
+    message: str
+    verification_command: str
+    verification_outcome: str
+    preview_port: int
+
+
+Event = TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | BuildEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """An event with its place: the log entry it comes from and its number within it."""
+
+    log_sequence: int
+    position: int
+    event: Event
+
+
+def derive(history: History, after_sequence: int) -> Iterator[Derived]:
+    """The events of every entry after `after_sequence`, in order."""
+    for entry in history.entries[after_sequence:]:
+        for position, event in enumerate(_events(history, entry)):
+            yield Derived(entry.sequence, position, event)
+
+
+def _events(history: History, entry: Entry) -> Iterator[Event]:
+    match entry.kind:
+        case EntryKind.ASSISTANT:
+            yield from _answer_events(history, entry)
+        case EntryKind.USER:
+            yield from _result_events(history, entry)
+        case EntryKind.OUTCOME:
+            outcome = localtools.read_outcome(entry.body)
+            yield BuildEnded(
+                outcome.state.value,
+                outcome.message,
+                outcome.verification_command,
+                outcome.verification_outcome,
+                outcome.preview_port,
+            )
+        case EntryKind.HEAD:
+            pass
+
+
+def _answer_events(history: History, answer: Entry) -> Iterator[Event]:
+    assert answer.call is not None
+    usage = answer.call.usage
+    blocks = orjson.loads(answer.body)["content"]
+    earlier = history.entries[: answer.sequence]
+    yield TurnTaken(
+        turn=sum(entry.kind is EntryKind.ASSISTANT for entry in earlier),
+        text="\n".join(block["text"] for block in blocks if block["type"] == "text"),
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        cache_read_tokens=usage.cache_read_tokens if usage else 0,
+        output_tokens=usage.output_tokens if usage else 0,
+    )
+    for use in tool_uses(answer):
+        yield ToolCalled(f"{answer.call.rid}/{use.index}", use.name, _summary(use.input))
+
+
+def _result_events(history: History, message: Entry) -> Iterator[Event]:
+    """Results belong to the calls of the answer before them by their order: compatible servers repeat their ids."""
+    answer = history.entries[message.sequence - 2]
+    if answer.kind is not EntryKind.ASSISTANT or answer.call is None:
+        return
+    for use, result in zip(tool_uses(answer), tool_results(message), strict=False):
+        yield ToolAnswered(f"{answer.call.rid}/{use.index}", use.name, result.failed, _cut(result.text))
+        if (said := _said(use, result)) is not None:
+            yield said
+
+
+def _said(use: Use, result: ToolAnswer) -> Event | None:
+    """What an accepted call of a local tool tells the user."""
+    if result.failed:
+        return None
+    if use.name == "narrate":
+        return Narrated(str(use.input["message"]))
+    if use.name == "document":
+        return Documented(str(use.input["section"]), str(use.input["content"]))
+    return None
+
+
+def _summary(fields: Mapping[str, object]) -> str:
+    told = next((str(fields[name]) for name in _TELLING_FIELDS if name in fields), "")
+    line = " ".join(told.split())
+    return line if len(line) <= MAX_SUMMARY_CHARS else line[: MAX_SUMMARY_CHARS - 1] + "…"
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_ANSWER_CHARS:
+        return text
+    half = (MAX_ANSWER_CHARS - len(_CUT)) // 2
+    return text[:half] + _CUT + text[-half:]

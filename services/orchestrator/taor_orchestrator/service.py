@@ -1,0 +1,110 @@
+"""The gRPC face of the orchestrator: messages in, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+from taor.orchestrator.v1 import orchestrator_pb2 as pb
+from taor.orchestrator.v1.orchestrator_pb2_grpc import OrchestratorServiceServicer
+
+from taor_chassis.clock import Ids
+from taor_chassis.errors import DependencyUnavailable
+from taor_chassis.identity import current_caller
+from taor_chassis.validation import require_between, within
+from taor_orchestrator import translate
+from taor_orchestrator.clients.admission import AdmissionClient
+from taor_orchestrator.dispatch.port import Dispatch
+from taor_orchestrator.errors import BuildNotFound
+from taor_orchestrator.store.builds import BuildStore, NewBuild, StoredBuild
+from taor_orchestrator.watch import Watch
+
+_Context = grpc.aio.ServicerContext[object, object]
+
+
+class OrchestratorService(OrchestratorServiceServicer):
+    """Answers the calls of `taor.orchestrator.v1.OrchestratorService`."""
+
+    def __init__(
+        self, builds: BuildStore, dispatch: Dispatch, admission: AdmissionClient, watch: Watch, ids: Ids
+    ) -> None:
+        self._builds = builds
+        self._dispatch = dispatch
+        self._admission = admission
+        self._watch = watch
+        self._ids = ids
+
+    async def StartBuild(self, request: pb.StartBuildRequest, context: _Context) -> pb.StartBuildResponse:
+        """Admit a build at the budget and queue it, once."""
+        ours, assignment = translate.start_of(request)
+        tenant_id = current_caller().tenant_id
+        build_id = await self._builds.find_request(tenant_id, ours)
+        if build_id is None:
+            build_id = self._ids.uuid7()
+            admission = await self._admission.admit(build_id, request.user_id, request.tier, request.model)
+            new_build = NewBuild(
+                build_id=build_id,
+                tenant_id=tenant_id,
+                user_id=request.user_id,
+                project_id=request.project_id,
+                tier=admission.tier,
+                model=admission.model,
+                max_output_tokens=admission.max_output_tokens,
+                max_concurrent_builds=admission.max_concurrent_builds,
+                priority=admission.priority,
+                assignment=assignment,
+            )
+            build_id = await self._dispatch.submit(new_build, ours)
+        return pb.StartBuildResponse(build=translate.wire_build(await self._found(build_id)))
+
+    async def GetBuild(self, request: pb.GetBuildRequest, context: _Context) -> pb.GetBuildResponse:
+        """Tell where a build stands, with its documentation."""
+        build = await self._found(translate.build_id_of(request.build_id))
+        documents = await self._builds.documents(current_caller().tenant_id, build.build_id)
+        return pb.GetBuildResponse(build=translate.wire_build(build, documents))
+
+    async def ListBuilds(self, request: pb.ListBuildsRequest, context: _Context) -> pb.ListBuildsResponse:
+        """List builds, newest first."""
+        before, limit = translate.page_of(request)
+        user_id = within("user_id", request.user_id, max_bytes=translate.MAX_ID_BYTES)
+        project_id = within("project_id", request.project_id, max_bytes=translate.MAX_ID_BYTES)
+        tenant_id = current_caller().tenant_id
+        builds = await self._builds.list(tenant_id, user_id, project_id, before, limit + 1)
+        page = builds[:limit]
+        more = page[-1].build_id if len(builds) > limit else ""
+        return pb.ListBuildsResponse(builds=map(translate.wire_build, page), next_page_token=more)
+
+    async def WatchBuild(
+        self, request: pb.WatchBuildRequest, context: _Context
+    ) -> AsyncIterator[pb.WatchBuildResponse]:
+        """Stream the events of a build until it has ended; a process that stops sends its watchers to another."""
+        build = await self._found(translate.build_id_of(request.build_id))
+        after = require_between("after_sequence", request.after_sequence, 0, build.event_sequence)
+        if build.state.has_ended and after == build.event_sequence:
+            return
+        async for page in self._watch.follow(current_caller().tenant_id, build.build_id, after):
+            for event in map(translate.wire_event, page):
+                yield pb.WatchBuildResponse(event=event)
+                if translate.is_terminal(event):
+                    return
+        raise DependencyUnavailable("this replica stops; watch again from the last sequence you have seen")
+
+    async def CancelBuild(self, request: pb.CancelBuildRequest, context: _Context) -> pb.CancelBuildResponse:
+        """Cancel a build; one that has ended stays as it is."""
+        build_id = translate.build_id_of(request.build_id)
+        ours = translate.request_of("CancelBuild", request.request_id, build_id)
+        build = await self._found(build_id)
+        await self._dispatch.cancel(current_caller().tenant_id, build.build_id, self._ids.uuid7(), ours)
+        return pb.CancelBuildResponse(build=translate.wire_build(await self._found(build.build_id)))
+
+    async def InspectBuild(self, request: pb.InspectBuildRequest, context: _Context) -> pb.InspectBuildResponse:
+        """Tell a build's inner state, for audits."""
+        build = await self._found(translate.build_id_of(request.build_id))
+        inbox = await self._builds.inbox(current_caller().tenant_id, build.build_id)
+        return translate.wire_inspection(build, inbox)
+
+    async def _found(self, build_id: str) -> StoredBuild:
+        build = await self._builds.get(current_caller().tenant_id, build_id)
+        if build is None:
+            raise BuildNotFound(f"no build has the id {build_id}", build_id=build_id)
+        return build

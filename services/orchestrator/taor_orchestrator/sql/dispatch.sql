@@ -1,0 +1,132 @@
+-- Who works on which build. Every change of state tells its event in the same transaction.
+
+CREATE OR REPLACE FUNCTION tell_state(p_build_id uuid, p_from text, p_to text, p_reason text) RETURNS void
+LANGUAGE sql AS $$
+    WITH told AS (
+        UPDATE builds SET event_sequence = event_sequence + 1 WHERE build_id = p_build_id
+        RETURNING build_id, tenant_id, event_sequence
+    )
+    INSERT INTO events (build_id, sequence, tenant_id, log_sequence, position, payload)
+    SELECT build_id, event_sequence, tenant_id, 0, 0,
+           json_build_object('kind', 'state_changed', 'from', p_from, 'to', p_to, 'reason', p_reason)::text
+    FROM told
+$$;
+
+-- Claims at most p_slots builds for p_owner: those that are due and those whose worker has not been heard of for its
+-- lease. One claim at a time, so that the caps of the users are exact. A minute of waiting weighs as much as a step of
+-- priority, so nobody starves.
+CREATE OR REPLACE FUNCTION claim_builds(p_owner text, p_slots integer, p_lease interval)
+RETURNS TABLE (build_id uuid, epoch bigint, fruitless integer) LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz;
+    v_row record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('taor.claim_builds'));
+    v_now := taor_now();
+    FOR v_row IN
+        WITH busy AS (
+            SELECT b.tenant_id, b.user_id, count(*) AS running FROM builds b
+            WHERE b.state = 'RUNNING' AND b.lease_until > v_now GROUP BY 1, 2
+        ), runnable AS (
+            SELECT b.build_id, b.tenant_id, b.user_id, b.max_concurrent_builds, true AS vanished,
+                   b.lease_until - b.priority * interval '1 minute' AS urgency
+            FROM builds b WHERE b.state = 'RUNNING' AND b.lease_until <= v_now
+            UNION ALL
+            SELECT b.build_id, b.tenant_id, b.user_id, b.max_concurrent_builds, false,
+                   b.due_at - b.priority * interval '1 minute'
+            FROM builds b WHERE b.state = 'QUEUED' AND b.due_at <= v_now
+        ), ranked AS (
+            SELECT r.*, COALESCE(y.running, 0) + row_number() OVER (
+                       PARTITION BY r.tenant_id, r.user_id ORDER BY r.vanished DESC, r.urgency) AS place
+            FROM runnable r LEFT JOIN busy y USING (tenant_id, user_id)
+        )
+        SELECT r.build_id, r.vanished FROM ranked r WHERE r.place <= r.max_concurrent_builds
+        ORDER BY r.urgency LIMIT p_slots
+    LOOP
+        -- Rechecked under the row's own lock: its worker may have ended or renewed it in this moment.
+        UPDATE builds b SET
+            state = 'RUNNING', due_at = NULL, lease_owner = p_owner, lease_until = v_now + p_lease, epoch = b.epoch + 1,
+            fruitless_claims = CASE WHEN b.projected_sequence > b.claimed_at_sequence THEN 0 ELSE b.fruitless_claims + 1 END,
+            claimed_at_sequence = b.projected_sequence
+        WHERE b.build_id = v_row.build_id
+          AND ((b.state = 'QUEUED' AND b.due_at <= v_now) OR (b.state = 'RUNNING' AND b.lease_until <= v_now))
+        RETURNING b.build_id, b.epoch, b.fruitless_claims INTO build_id, epoch, fruitless;
+        IF FOUND THEN
+            IF v_row.vanished THEN
+                PERFORM tell_state(build_id, 'RUNNING', 'RUNNING', 'taken over from a worker that vanished');
+            ELSE
+                PERFORM tell_state(build_id, 'QUEUED', 'RUNNING', 'claimed');
+            END IF;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Gives a build back to the queue; nothing happens when its epoch has moved.
+CREATE OR REPLACE FUNCTION requeue_build(p_build_id uuid, p_epoch bigint, p_delay interval, p_reason text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE builds SET state = 'QUEUED', due_at = taor_now() + p_delay, lease_owner = NULL, lease_until = NULL
+    WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING';
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM tell_state(p_build_id, 'RUNNING', 'QUEUED', p_reason);
+    PERFORM pg_notify('taor_builds', 'due');
+    RETURN true;
+END $$;
+
+-- Puts a build to rest, unless it was taken, woken or cancelled since the money was denied. A cancellation raises
+-- wake_generation too, so one comparison covers both.
+CREATE OR REPLACE FUNCTION rest_build(
+    p_build_id uuid, p_epoch bigint, p_wake_generation bigint, p_state text, p_denied_version bigint, p_wake_at timestamptz)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE builds SET state = p_state, wake_at = p_wake_at, denied_version = p_denied_version,
+                      lease_owner = NULL, lease_until = NULL, fruitless_claims = 0
+    WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING' AND wake_generation = p_wake_generation;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM tell_state(p_build_id, 'RUNNING', p_state, 'no money for the next call');
+    RETURN true;
+END $$;
+
+-- Wakes a build: in every state the generation rises, and a resting one is queued.
+CREATE OR REPLACE FUNCTION wake_build(p_build_id uuid, p_reason text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_state text;
+BEGIN
+    SELECT state INTO v_state FROM builds WHERE build_id = p_build_id FOR NO KEY UPDATE;
+    UPDATE builds SET wake_generation = wake_generation + 1 WHERE build_id = p_build_id;
+    IF v_state IN ('SLEEPING', 'WAITING_BUDGET', 'WAITING_ANSWER') THEN
+        UPDATE builds SET state = 'QUEUED', due_at = taor_now(), wake_at = NULL WHERE build_id = p_build_id;
+        PERFORM tell_state(p_build_id, v_state, 'QUEUED', p_reason);
+    END IF;
+    PERFORM pg_notify('taor_builds', 'due');
+END $$;
+
+-- Wakes the resting builds whose time has come, at most p_most of them.
+CREATE OR REPLACE FUNCTION wake_due_builds(p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_build_id uuid;
+    v_count integer := 0;
+BEGIN
+    FOR v_build_id IN
+        SELECT build_id FROM builds
+        WHERE state IN ('SLEEPING', 'WAITING_BUDGET') AND wake_at <= taor_now()
+        ORDER BY wake_at LIMIT p_most FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        PERFORM wake_build(v_build_id, 'its time has come');
+        v_count := v_count + 1;
+    END LOOP;
+    RETURN v_count;
+END $$;
+
+-- Cancels a build: one inbox item for ever, and a hint for the worker that holds it.
+CREATE OR REPLACE FUNCTION cancel_build(p_tenant_id text, p_build_id uuid, p_inbox_id uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE builds SET cancel_requested = true
+    WHERE build_id = p_build_id AND tenant_id = p_tenant_id AND NOT cancel_requested AND ended_at IS NULL;
+    IF NOT FOUND THEN RETURN; END IF;
+    INSERT INTO inbox (inbox_id, build_id, tenant_id, kind) VALUES (p_inbox_id, p_build_id, p_tenant_id, 'CANCEL');
+    PERFORM wake_build(p_build_id, 'cancelled');
+    PERFORM pg_notify('taor_builds', 'cancel:' || p_build_id);
+END $$;

@@ -1,0 +1,1 @@
+"""The orchestrator's own database: every statement of the service stands in here."""

@@ -1,0 +1,26 @@
+"""Events as they stand in the database: a JSON object of the event's fields, with its kind by the contract's name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import orjson
+
+from taor_orchestrator.events import BuildEnded, Documented, Event, Narrated, ToolAnswered, ToolCalled, TurnTaken
+
+_KINDS: dict[type, str] = {
+    TurnTaken: "turn_taken",
+    ToolCalled: "tool_called",
+    ToolAnswered: "tool_answered",
+    Narrated: "narrated",
+    Documented: "documented",
+    BuildEnded: "ended",
+}
+
+
+def payload_of(event: Event) -> str:
+    """The payload of an event; JSON escapes the NUL that PostgreSQL takes in no text."""
+    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    if isinstance(event, Documented):
+        fields.pop("content")
+    return orjson.dumps({"kind": _KINDS[type(event)], **fields}).decode()

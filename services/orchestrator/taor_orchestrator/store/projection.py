@@ -1,0 +1,100 @@
+"""The build's row as the loop reaches it: projection, rest and inbox, fenced by the epoch of the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from taor_orchestrator import localtools
+from taor_orchestrator.build import Claim
+from taor_orchestrator.events import Derived, Documented, ToolCalled, TurnTaken, derive
+from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.ports import LeaseLost, Rest
+from taor_orchestrator.store.failures import dependable
+from taor_orchestrator.store.payloads import payload_of
+
+PROJECT = "SELECT outcome, cursor FROM project_build($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
+CURSOR = "SELECT projected_sequence FROM builds WHERE build_id = $1 AND tenant_id = $2"
+WAKE_GENERATION = "SELECT wake_generation FROM builds WHERE build_id = $1 AND tenant_id = $2"
+REST = "SELECT rest_build($1, $2, $3, $4, $5, $6)"
+CANCEL_ITEM = "SELECT inbox_id FROM inbox WHERE build_id = $1 AND tenant_id = $2 AND kind = 'CANCEL' LIMIT 1"
+
+
+class BuildRow:
+    """Implements the `Builds` port for one tenure; it remembers how far the log is projected."""
+
+    def __init__(self, pool: asyncpg.Pool, tell: Callable[[str], None]) -> None:
+        self._pool = pool
+        self._tell = tell
+        self._cursor: int | None = None
+
+    async def project(self, claim: Claim, history: History, spent_microdollars: int) -> None:
+        """Derive what every entry above the cursor tells, in one transaction; `LeaseLost` when the epoch has moved."""
+        async with dependable():
+            while True:
+                if self._cursor is None:
+                    self._cursor = await self._pool.fetchval(CURSOR, UUID(claim.build_id), claim.tenant_id)
+                assert self._cursor is not None
+                arguments = _arguments(claim, history, self._cursor, spent_microdollars)
+                [(outcome, self._cursor)] = await self._pool.fetch(PROJECT, *arguments)
+                match outcome:
+                    case "PROJECTED":
+                        return self._tell(claim.build_id)
+                    case "FENCED":
+                        raise LeaseLost(f"{claim.build_id} is held by a newer epoch than {claim.epoch}")
+
+    async def wake_generation(self, claim: Claim) -> int:
+        """How often the build was woken."""
+        async with dependable():
+            return int(await self._pool.fetchval(WAKE_GENERATION, UUID(claim.build_id), claim.tenant_id))
+
+    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> bool:
+        """Put the build to rest, unless it was woken or taken since."""
+        async with dependable():
+            arguments = (rest.state.value, rest.denied_version, rest.wake_time)
+            build_id = UUID(claim.build_id)
+            rested = await self._pool.fetchval(REST, build_id, claim.epoch, wake_generation, *arguments)
+        self._tell(claim.build_id)
+        return bool(rested)
+
+    async def cancel_item(self, claim: Claim) -> str | None:
+        """The inbox id of the cancellation, if one stands."""
+        async with dependable():
+            item = await self._pool.fetchval(CANCEL_ITEM, UUID(claim.build_id), claim.tenant_id)
+        return None if item is None else str(item)
+
+
+def _arguments(claim: Claim, history: History, cursor: int, spent_microdollars: int) -> tuple[object, ...]:
+    derived = list(derive(history, cursor))
+    documents = {each.event.section: each.event.content for each in derived if isinstance(each.event, Documented)}
+    read = [(UUID(item), entry.sequence) for entry in history.entries[cursor:] for item in entry.inbox_ids]
+    return (
+        UUID(claim.build_id),
+        claim.epoch,
+        cursor,
+        max(history.head, cursor),
+        spent_microdollars,
+        _count(derived, TurnTaken),
+        _count(derived, ToolCalled),
+        [each.log_sequence for each in derived],
+        [each.position for each in derived],
+        [payload_of(each.event) for each in derived],
+        list(documents.keys()),
+        list(documents.values()),
+        [item for item, _ in read],
+        [sequence for _, sequence in read],
+        *_ending(history.tail, cursor),
+    )
+
+
+def _count(derived: Sequence[Derived], kind: type[object]) -> int:
+    return sum(isinstance(each.event, kind) for each in derived)
+
+
+def _ending(tail: Entry | None, cursor: int) -> tuple[str | None, str | None, int | None]:
+    if tail is None or tail.kind is not EntryKind.OUTCOME or tail.sequence <= cursor:
+        return None, None, None
+    outcome = localtools.read_outcome(tail.body)
+    return outcome.state.value, outcome.message, outcome.preview_port

@@ -1,0 +1,161 @@
+"""Between the wire contract and what the orchestrator works with."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import uuid
+from collections.abc import Sequence
+
+import orjson
+from google.protobuf.timestamp_pb2 import Timestamp
+from taor.orchestrator.v1 import orchestrator_pb2 as pb
+
+from taor_chassis.validation import FieldInvalid, require, require_text, within
+from taor_orchestrator.build import Assignment, Clarification
+from taor_orchestrator.errors import BriefTooLarge, PageTokenInvalid
+from taor_orchestrator.store.builds import LAST_ID, Request, StoredBuild, StoredItem
+from taor_orchestrator.store.events import StoredEvent
+
+MAX_ID_BYTES = 128
+MAX_ASSIGNMENT_BYTES = 1024 * 1024
+MAX_CLARIFICATIONS = 200
+DEFAULT_PAGE_ROWS = 50
+MAX_PAGE_ROWS = 200
+
+
+def build_id_of(text: str) -> str:
+    """A build id as it was given out; raises `FieldInvalid` for anything else."""
+    try:
+        return str(uuid.UUID(require_text("build_id", text, max_bytes=MAX_ID_BYTES)))
+    except ValueError:
+        raise FieldInvalid("build_id", "build_id must be an id that StartBuild has given out") from None
+
+
+def request_of(method: str, request_id: str, *content: object) -> Request:
+    """A mutation under its caller's id, hashed over our own canonical JSON: protobuf has no canonical form."""
+    request_id = require_text("request_id", request_id, max_bytes=MAX_ID_BYTES)
+    return Request(method, request_id, hashlib.sha256(orjson.dumps(content)).digest())
+
+
+def start_of(message: pb.StartBuildRequest) -> tuple[Request, Assignment]:
+    """The request and the assignment of a StartBuild, checked."""
+    for field in ("user_id", "project_id", "tier"):
+        _require_name(field, getattr(message, field))
+    within("model", message.model, max_bytes=MAX_ID_BYTES)
+    require_text("brief", message.brief, max_bytes=4 * MAX_ASSIGNMENT_BYTES)
+    assignment = _assignment(message)
+    names = (message.user_id, message.project_id, message.tier, message.model)
+    answers = [[each.question, each.answer] for each in assignment.clarifications]
+    request = request_of("StartBuild", message.request_id, *names, message.brief, answers, message.plan)
+    return request, assignment
+
+
+def page_of(message: pb.ListBuildsRequest) -> tuple[uuid.UUID, int]:
+    """Where a page of builds starts, and how many it has."""
+    if message.page_size < 0:
+        raise FieldInvalid("page_size", "page_size must be 0 or more")
+    limit = min(message.page_size or DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS)
+    if not message.page_token:
+        return LAST_ID, limit
+    try:
+        return uuid.UUID(message.page_token), limit
+    except ValueError:
+        raise PageTokenInvalid("page_token must be a next_page_token of this method, or empty") from None
+
+
+def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = ()) -> pb.Build:
+    """A build as its clients see it."""
+    return pb.Build(
+        build_id=build.build_id,
+        project_id=build.project_id,
+        user_id=build.user_id,
+        tier=build.tier,
+        model=build.model,
+        state=pb.Build.State.Value(build.state.value),
+        outcome_message=build.outcome_message,
+        turns=build.turns,
+        tool_calls=build.tool_calls,
+        spent_microdollars=build.spent_microdollars,
+        preview_port=build.preview_port,
+        last_event_sequence=build.event_sequence,
+        create_time=_timestamp(build.created_at),
+        end_time=_timestamp(build.ended_at),
+        wake_time=_timestamp(build.wake_at),
+        documentation=[pb.DocumentSection(section=section, content=content) for section, content in documents],
+    )
+
+
+def wire_event(stored: StoredEvent) -> pb.Event:
+    """An event as its watchers see it; the payload's fields are those of the contract."""
+    fields = orjson.loads(stored.payload)
+    kind = fields.pop("kind")
+    event = pb.Event(sequence=stored.sequence, log_sequence=stored.log_sequence, time=_timestamp(stored.created_at))
+    what = getattr(event, kind)
+    what.SetInParent()
+    for name, value in fields.items():
+        setattr(what, name, pb.Build.State.Value(value) if name in _STATE_FIELDS else value)
+    return event
+
+
+def is_terminal(event: pb.Event) -> bool:
+    """Whether nothing follows this event."""
+    return event.HasField("ended")
+
+
+def wire_inspection(build: StoredBuild, inbox: Sequence[StoredItem]) -> pb.InspectBuildResponse:
+    """A build's inner state."""
+    state = pb.Build.State.Value(build.state.value)
+    return pb.InspectBuildResponse(
+        state=state,
+        epoch=build.epoch,
+        wake_generation=build.wake_generation,
+        projected_sequence=build.projected_sequence,
+        ticketed=state == pb.Build.QUEUED,
+        inbox=map(_wire_item, inbox),
+    )
+
+
+_STATE_FIELDS = ("from", "to", "state")
+
+
+def _wire_item(item: StoredItem) -> pb.InboxItem:
+    return pb.InboxItem(
+        inbox_id=item.inbox_id,
+        kind=pb.InboxItem.Kind.Value(item.kind),
+        log_sequence=item.log_sequence,
+        create_time=_timestamp(item.created_at),
+    )
+
+
+def _require_name(field: str, value: str) -> None:
+    require_text(field, value, max_bytes=MAX_ID_BYTES)
+    if not value.isprintable():
+        raise FieldInvalid(field, f"{field} must be printable text")
+
+
+def _assignment(message: pb.StartBuildRequest) -> Assignment:
+    if len(message.clarifications) > MAX_CLARIFICATIONS:
+        raise FieldInvalid("clarifications", f"at most {MAX_CLARIFICATIONS} clarifications are taken")
+    answers = tuple(Clarification(each.question, each.answer) for each in message.clarifications)
+    texts = (message.brief, message.plan, *(text for each in answers for text in (each.question, each.answer)))
+    size_bytes = sum(len(text.encode()) for text in texts)
+    require(
+        size_bytes <= MAX_ASSIGNMENT_BYTES,
+        BriefTooLarge(
+            f"brief, clarifications and plan have {size_bytes:,} bytes; shorten them to {MAX_ASSIGNMENT_BYTES:,}",
+            size_bytes=str(size_bytes),
+            limit_bytes=str(MAX_ASSIGNMENT_BYTES),
+        ),
+    )
+    if any("\0" in text for text in texts):
+        raise FieldInvalid("brief", "brief, clarifications and plan must not contain NUL characters")
+    return Assignment(message.brief, answers, message.plan)
+
+
+def _timestamp(moment: datetime.datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
