@@ -15,6 +15,8 @@ from taor_local.timezone import local_time_zone
 # from here; the range ends below `nobody`, as whom PostgreSQL may run, and below 65536, where a container's users end.
 FIRST_SANDBOX_UID = 50001
 SCRIPTED_KEY = "scripted"
+# Compatible servers on the own network often want none, but the header must hold something.
+NO_KEY = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def settings_of(service: str, home: Home) -> dict[str, str]:
 
 def _orchestrator(home: Home) -> dict[str, str]:
     endpoints = home.endpoints
-    key = SCRIPTED_KEY if endpoints.scripted else home.caller.get("ANTHROPIC_API_KEY", "")
+    key = SCRIPTED_KEY if endpoints.scripted else home.caller.get("ANTHROPIC_API_KEY") or NO_KEY
     return environment.for_model_calls(home.caller) | {
         "TAOR_BUDGET_TARGET": endpoints.budget,
         "TAOR_CHECKPOINT_TARGET": endpoints.checkpoint,

@@ -48,6 +48,12 @@ def test_without_a_key_the_orchestrator_calls_the_scripted_model(tmp_path: Path)
     assert (settings["ANTHROPIC_BASE_URL"], settings["ANTHROPIC_API_KEY"]) == ("http://127.0.0.1:7406", "scripted")
 
 
+def test_a_compatible_server_needs_no_key(tmp_path: Path) -> None:
+    settings = settings_of("orchestrator", home(tmp_path, {"ANTHROPIC_BASE_URL": "http://127.0.0.1:8080"}))
+    assert settings["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8080"
+    assert settings["ANTHROPIC_API_KEY"]
+
+
 def test_the_callers_choice_for_a_service_is_kept(tmp_path: Path) -> None:
     settings = settings_of("budget", home(tmp_path, {"TAOR_BUDGET_CREATE_ACCOUNTS": "false"}))
     assert settings["TAOR_BUDGET_CREATE_ACCOUNTS"] == "false"
