@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taor_sandbox.backends.local.backend import LocalBackend, open_backend
+from taor_sandbox.backends.local.backend import LocalBackend, prepare
 from taor_sandbox.backends.port import (
     ClaimSpec,
     CommandExit,
@@ -36,14 +36,20 @@ class Finished:
     stderr: str
 
 
+@pytest.fixture(scope="session")
+def sandbox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all tests' sandboxes, so that the toolbox is laid once."""
+    return tmp_path_factory.mktemp("sandboxes")
+
+
 @pytest.fixture
-async def backend(tmp_path: Path) -> AsyncIterator[LocalBackend]:
-    """A backend over an empty folder; whatever was made in it is destroyed afterwards."""
-    opened = await open_backend(tmp_path / "sandboxes", ownerless_seconds=20.0)
-    yield opened
-    for listing in await opened.list():
-        await opened.destroy(listing.provider_id)
-    await opened.close()
+async def backend(sandbox_root: Path) -> AsyncIterator[LocalBackend]:
+    """A backend without sandboxes; whatever is made in it is destroyed afterwards."""
+    prepared = prepare(sandbox_root, ownerless_seconds=20.0)
+    yield prepared
+    for listing in await prepared.list():
+        await prepared.destroy(listing.provider_id)
+    await prepared.close()
 
 
 @pytest.fixture

@@ -1,3 +1,3 @@
-from tests.support.sandboxes import backend, sandbox
+from tests.support.sandboxes import backend, sandbox, sandbox_root
 
-__all__ = ["backend", "sandbox"]
+__all__ = ["backend", "sandbox", "sandbox_root"]

@@ -15,6 +15,7 @@ from taor_sandbox.backends.local.backend import LocalBackend, open_backend
 from taor_sandbox.backends.local.folder import Shelf
 from taor_sandbox.backends.port import Dead, Live, SandboxStatus
 from tests.support.sandboxes import NONCE, SMALL, finish, make_ready, run, start, until, write_file
+from tests.support.waiting import wait_until
 
 _OWNER = """
 import asyncio, sys
@@ -146,6 +147,4 @@ async def test_pause_all_leaves_no_process(later: LocalBackend, tmp_path: Path) 
     pids = [agent_pid(tmp_path / "owned", listing.key) for listing in await later.list()]
     await later.pause_all()
     assert {listing.status for listing in await later.list()} == {SandboxStatus.PAUSED}
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the agents' processes are gone")

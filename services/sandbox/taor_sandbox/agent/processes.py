@@ -7,7 +7,7 @@ by its parents. Only one that drops all three outlives its operation, and none o
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 OP_VARIABLE = "TAOR_OP"
@@ -22,19 +22,29 @@ class Process(NamedTuple):
     parent: int
     group: int
     session: int
+    threads: int
+
+    @property
+    def has_ended(self) -> bool:
+        """A zombie has; but one whose other threads still run holds its files and sockets."""
+        return self.state in "ZX" and self.threads <= 1
 
 
 def scan() -> list[Process]:
-    """Every process but this one that has not ended (zombies have)."""
+    """Every process but this one that has not ended."""
     found = (_read(int(name)) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid())
-    return [process for process in found if process is not None and process.state not in "ZX"]
+    return [process for process in found if process is not None and not process.has_ended]
 
 
-def members(op_id: str, leader: int) -> list[Process]:
-    """The processes of an operation: by environment, by session or group of its shell, and all their descendants."""
+def members(op_id: str, leader: int, known: Collection[int] = ()) -> list[Process]:
+    """The processes of an operation: known ones, by environment, by session or group of its shell, all descendants."""
     everybody = scan()
     mark = f"{OP_VARIABLE}={op_id}".encode()
-    found = {p.pid for p in everybody if leader in (p.pid, p.group, p.session) or mark in _environment(p.pid)}
+    found = {
+        p.pid
+        for p in everybody
+        if p.pid in known or leader in (p.pid, p.group, p.session) or mark in _environment(p.pid)
+    }
     grown = True
     while grown:
         children = {p.pid for p in everybody if p.parent in found} - found
@@ -46,9 +56,11 @@ def members(op_id: str, leader: int) -> list[Process]:
 def kill_tree(op_id: str, leader: int) -> None:
     """Kill an operation's processes and return when they are gone; stopped first, so that they cannot fork on."""
     deadline = time.monotonic() + _KILL_SECONDS
-    while alive := members(op_id, leader):
-        _signal((p.pid for p in alive), signal.SIGSTOP)
-        _signal((p.pid for p in alive), signal.SIGKILL)
+    killed: set[int] = set()  # a dying process has no environment any more
+    while alive := [p.pid for p in members(op_id, leader, killed)]:
+        _signal(alive, signal.SIGSTOP)
+        _signal(alive, signal.SIGKILL)
+        killed.update(alive)
         if time.monotonic() > deadline:
             kill_everything()
             return
@@ -95,7 +107,7 @@ def _read(pid: int) -> Process | None:
     fields = _read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if not fields:
         return None
-    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]))
+    return Process(pid, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[17]))
 
 
 def _environment(pid: int) -> list[bytes]:

@@ -108,19 +108,19 @@ async def open_backend(
     """A working local backend with its sandboxes below `root`; raises BackendUnavailable with the remedy.
 
     Started by root, each sandbox runs under a user id of its own from `first_uid` on."""
-    _raise_descriptor_limit()
-    shelf, launcher = await asyncio.to_thread(_prepare, root, ownerless_seconds)
-    backend = LocalBackend(shelf, launcher, first_uid)
+    backend = await asyncio.to_thread(prepare, root, first_uid, ownerless_seconds)
     await backend.start()
     return backend
 
 
-def _prepare(root: Path, ownerless_seconds: float) -> tuple[Shelf, Launcher]:
+def prepare(root: Path, first_uid: int = FIRST_UID, ownerless_seconds: float = OWNERLESS_SECONDS) -> LocalBackend:
+    """A backend that was neither proved nor started: its folder laid, its tools found."""
+    _raise_descriptor_limit()
     shelf = Shelf(root.resolve())
     shelf.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     variant = Variant.ROOT if os.geteuid() == 0 else Variant.USER
     tools = toolbox.prepare(shelf.root / ".toolbox")
-    return shelf, Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds)
+    return LocalBackend(shelf, Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds), first_uid)
 
 
 def _raise_descriptor_limit() -> None:

@@ -1,0 +1,80 @@
+"""A command that takes too much is ended with a reason, and the sandbox goes on."""
+
+from taor_sandbox.backends.local.backend import LocalBackend
+from taor_sandbox.backends.port import Ending, Limits, Sandbox
+from tests.support.sandboxes import SMALL, make_ready, run, start, until
+
+
+async def test_a_fork_bomb_is_ended(sandbox: Sandbox) -> None:
+    done = await run(sandbox, "bomb() { bomb | bomb & }; bomb; wait; sleep 25")
+    assert done.exit.ending in (Ending.PROCESS_LIMIT, Ending.MEMORY_LIMIT)
+    left = (await sandbox.run(["/bin/bash", "-c", "cat /proc/[0-9]*/comm"])).stdout.decode().split()
+    assert len(left) == 2, left  # the agent, and cat itself
+    assert "bash" not in left
+
+
+async def test_a_memory_hog_is_ended(sandbox: Sandbox) -> None:
+    done = await run(
+        sandbox,
+        "python3 -c 'x = bytearray(1 << 40)' ; python3 -c 'import time\nx = []\nwhile 1: x.append(b\"x\" * (1 << 20))'",
+    )
+    assert done.exit.ending is Ending.MEMORY_LIMIT
+    assert (await run(sandbox, "echo alive")).stdout == "alive\n"
+
+
+async def test_memory_that_processes_share_counts_too(sandbox: Sandbox) -> None:
+    hog = "import mmap, time\nm = mmap.mmap(-1, 400 << 20)\nfor i in range(0, len(m), 4096): m[i] = 1\ntime.sleep(25)"
+    assert (await run(sandbox, f"python3 -c '{hog}'")).exit.ending is Ending.MEMORY_LIMIT
+
+
+async def test_the_largest_command_is_the_one_that_is_ended(sandbox: Sandbox) -> None:
+    modest = await start(sandbox, "touch up; sleep 25", background=True)
+    await until(sandbox, "[ -e up ]")
+    hog = await run(sandbox, "python3 -c 'import time; x = b\"x\" * (400 << 20); time.sleep(25)'")
+    assert hog.exit.ending is Ending.MEMORY_LIMIT
+    assert modest in await sandbox.live()  # type: ignore[attr-defined] # the local adapter tells what lives
+
+
+async def test_files_in_memory_have_a_size(sandbox: Sandbox) -> None:
+    for place in ("/tmp", "/dev/shm"):
+        done = await run(sandbox, f"for i in 1 2 3 4 5 6; do head -c 60M /dev/zero > {place}/$i; done; rm {place}/*")
+        assert "No space left" in done.stderr
+
+
+async def test_a_file_has_a_largest_size(sandbox: Sandbox) -> None:
+    done = await run(sandbox, "head -c 65M /dev/zero > big; stat -c %s big; rm big")
+    assert done.stdout == f"{SMALL.file_bytes}\n"
+
+
+async def test_descriptors_are_few(sandbox: Sandbox) -> None:
+    done = await run(sandbox, "ulimit -n; ulimit -n 100000")
+    assert done.stdout == "1024\n"
+    assert done.exit.status != 0
+
+
+async def test_descriptors_in_flight_do_not_stop_the_agent(sandbox: Sandbox) -> None:
+    """They count per user; the agent has the same one, but a limit far above a build's."""
+    flood = (
+        "import socket, array, time\n"
+        "pairs = [socket.socketpair() for _ in range(40)]\n"
+        "try:\n"
+        "  for a, b in pairs:\n"
+        "    for _ in range(50): socket.send_fds(a, [b'x'], [0])\n"
+        "except OSError: pass\n"
+        "open('up', 'w').close()\n"
+        "time.sleep(25)"
+    )
+    op_id = await start(sandbox, f'python3 -c "{flood}"', background=True)
+    await until(sandbox, "[ -e up ]")
+    assert await sandbox.read("up") == b""
+    assert (await run(sandbox, "echo alive")).stdout == "alive\n"
+    await sandbox.kill(op_id)
+
+
+async def test_a_disk_hog_is_ended(backend: LocalBackend) -> None:
+    await backend.start()
+    sandbox = await make_ready(await backend.create("hog/1", Limits(disk_bytes=100 * 1024**2)))
+    done = await run(sandbox, "for i in $(seq 1000); do head -c 5M /dev/urandom > file$i; sleep 0.05; done")
+    assert done.exit.ending is Ending.DISK_LIMIT
+    assert (await run(sandbox, "rm file*; ls")).stdout == ""
+    await sandbox.close()
