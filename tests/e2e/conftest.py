@@ -1,0 +1,21 @@
+"""An installation for the whole module, with the scripts of these tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taor_local.installation import ensure_up
+from taor_local.options import Options
+from tests.support.installation import temporary_installation
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[Options]:
+    """All of taor, up, playing the scripts beside this file."""
+    with pytest.MonkeyPatch.context() as patch, temporary_installation() as options:
+        patch.setenv("TAOR_MODEL_SCRIPTS", str(SCRIPTS))
+        ensure_up(options, lambda _: None)
+        yield options

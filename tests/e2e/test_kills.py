@@ -1,0 +1,58 @@
+"""Every process of an installation is killed in the midst of a build; the build does not notice in the end."""
+
+import os
+import signal
+from pathlib import Path
+
+import grpc
+from taor.orchestrator.v1.orchestrator_pb2 import InspectBuildRequest
+from taor.orchestrator.v1.orchestrator_pb2_grpc import OrchestratorServiceStub
+
+from taor_local.endpoints import read_endpoints
+from taor_local.options import Options
+from tests.support.command import taor
+from tests.support.installation import process_of
+from tests.support.waiting import wait_until
+
+VICTIMS = ("sandbox", "orchestrator", "checkpoint", "budget", "postgres", "model")
+
+
+def test_a_build_survives_the_kill_of_every_process_in_turn(installation: Options, tmp_path: Path) -> None:
+    build_id = _start(installation, tmp_path)
+    for number, victim in enumerate(VICTIMS, start=1):
+        wait_until(lambda n=number: _commands(installation, build_id) >= n, f"command {number}", timeout_seconds=60)
+        os.kill(process_of(installation, victim).pid, signal.SIGKILL)
+    watched = taor(installation, "watch", build_id)
+    assert watched.status == 0, watched.out + watched.err
+
+    files = taor(installation, "files", build_id, "-o", str(tmp_path / "files"))
+    assert files.status == 0, files.err
+    assert (tmp_path / "files" / "count").read_text() == "one\ntwo\nthree\nfour\nfive\nsix\n"
+    audited = taor(installation, "audit", build_id)
+    assert audited.status == 0, audited.out + audited.err
+    assert _epoch(installation, build_id) > 1
+
+
+def _start(options: Options, folder: Path) -> str:
+    brief = folder / "brief.md"
+    brief.write_text("Count to six.\n\ntaor-script: count\n")
+    started = taor(options, "build", "--brief", str(brief), "--no-follow", "--json")
+    assert started.status == 0, started.err
+    return str(started.document["build_id"])
+
+
+def _commands(options: Options, build_id: str) -> int:
+    """How many tool calls the build has made; none while nobody answers."""
+    shown = taor(options, "show", build_id, "--json")
+    return int(str(shown.document["tool_calls"])) if shown.status == 0 else 0
+
+
+def _epoch(options: Options, build_id: str) -> int:
+    endpoints = read_endpoints(options.data)
+    assert endpoints is not None
+    token = endpoints.token_file.read_text().strip()
+    with grpc.insecure_channel(endpoints.orchestrator) as channel:
+        inspected = OrchestratorServiceStub(channel).InspectBuild(
+            InspectBuildRequest(build_id=build_id), timeout=10, metadata=[("authorization", f"Bearer {token}")]
+        )
+    return inspected.epoch
