@@ -11,7 +11,7 @@ from taor_local.endpoints import Endpoints, plan_endpoints, read_endpoints
 from taor_local.errors import OtherCheckoutError, StartFailedError, StopFailedError, UnsupportedSystemError
 from taor_local.folder_lock import lock
 from taor_local.folders import Folders
-from taor_local.leftovers import end_leftovers
+from taor_local.leftovers import end_parts, end_sandboxes
 from taor_local.logs import tail
 from taor_local.options import Options
 from taor_local.processes import ProcessId, kill_and_wait
@@ -66,7 +66,8 @@ def down(options: Options) -> bool:
     if held is None:
         raise StopFailedError(f"A supervisor is just starting on {folders.data}; try again.")
     try:
-        return end_leftovers(folders) or ran
+        ended = [ran, end_parts(folders), end_sandboxes(folders)]
+        return any(ended)
     finally:
         os.close(held)
 

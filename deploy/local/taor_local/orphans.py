@@ -28,8 +28,13 @@ def reap_orphans(own: set[int]) -> None:
 
 
 def kill_orphans() -> None:
-    """Kill every descendant that is left; repeated, because the end of one hands its children to us."""
+    """Kill every descendant that is left, once our own children have been waited for.
+
+    Repeated, because the end of one hands its children to us.
+    """
     for _ in range(ROUNDS):
         if not (left := descendants(os.getpid())):
             return
         kill_and_wait(left, timeout_seconds=ROUND_SECONDS)
+        # Not every process 1 of a container reaps what is left to it.
+        reap_orphans(own=set())

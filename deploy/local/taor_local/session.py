@@ -12,7 +12,7 @@ from taor_local.errors import LocalError
 from taor_local.files import read_or_make_secret
 from taor_local.folder_lock import lock
 from taor_local.folders import Folders
-from taor_local.leftovers import end_leftovers
+from taor_local.leftovers import end_parts
 from taor_local.part import Stage
 from taor_local.ports import require_free
 from taor_local.processes import ProcessId
@@ -34,7 +34,7 @@ def supervise(folders: Folders, endpoints: Endpoints, compose: Callable[[], Sequ
         return LOCKED_STATUS
     ourselves = State(Phase.STARTING, "preparing the folders", ProcessId.of(os.getpid()), environment=sys.prefix)
     try:
-        end_leftovers(folders)
+        end_parts(folders)
         write_state(folders.state, ourselves)
         read_or_make_secret(folders.token)
         require_free(endpoints.listening())
