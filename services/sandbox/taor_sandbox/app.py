@@ -1,27 +1,39 @@
 """The parts list of the sandbox service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from taor.sandbox.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 
+from taor_chassis.clock import SystemClock, SystemIds
 from taor_chassis.database import running_pool
 from taor_chassis.server import Registration
+from taor_sandbox.adoption import adopt
 from taor_sandbox.backends.port import Backend, Limits
+from taor_sandbox.blobs.directory import DirectoryBlobs
+from taor_sandbox.claims import Claims
 from taor_sandbox.config import BackendName, SandboxConfig
 from taor_sandbox.destroyer import Destroyer
+from taor_sandbox.download import Download
 from taor_sandbox.generations import Generations, Stores
 from taor_sandbox.journal import Journal
 from taor_sandbox.operations import Dispatcher
+from taor_sandbox.preview import PreviewServer
+from taor_sandbox.reaper import Reaper
 from taor_sandbox.redo import Redo
+from taor_sandbox.release import Release
 from taor_sandbox.restore import Restore
-from taor_sandbox.service import SandboxService
+from taor_sandbox.service import Rooms, SandboxService
 from taor_sandbox.sessions import Sessions
+from taor_sandbox.snapshots import SnapshotTaker
 from taor_sandbox.store.builds import Builds
 from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
+from taor_sandbox.store.snapshots import Snapshots
+from taor_sandbox.tokens import Tokens
 
 SERVICE_NAME = "taor.sandbox.v1.SandboxService"
 
@@ -30,18 +42,27 @@ SERVICE_NAME = "taor.sandbox.v1.SandboxService"
 async def application(config: SandboxConfig, stopping: asyncio.Event) -> AsyncIterator[Sequence[Registration]]:
     """Open the parts, yield the service, and close the parts after the server has stopped; sandboxes go on."""
     async with running_pool(config.dsn, max_size=config.pool_size) as pool, running_backend(config) as backend:
-        builds, sandboxes, operations = Builds(pool), Sandboxes(pool), Operations(pool)
-        sessions = Sessions(backend)
-        journal, destroyer = Journal(builds), Destroyer(sandboxes, backend)
+        builds, sandboxes, operations, snapshots = Builds(pool), Sandboxes(pool), Operations(pool), Snapshots(pool)
+        blobs, sessions = DirectoryBlobs(config.blobs), Sessions(backend)
+        claims, journal, destroyer = Claims(builds, sessions), Journal(builds), Destroyer(sandboxes, backend)
         generations = Generations(
-            Stores(builds, sandboxes, operations), sessions, backend, Restore(), journal, Redo(operations), destroyer,
-            creations=config.creations, limits=Limits(),
+            Stores(builds, sandboxes, operations), sessions, backend, Restore(snapshots, blobs), journal,
+            Redo(operations), destroyer, creations=config.creations, limits=Limits(),
         )  # fmt: skip
-        dispatcher = Dispatcher(builds, operations, sessions, generations, journal)
-        service = SandboxService(
-            builds, operations, generations, dispatcher, backend_name=config.backend.value, stopping=stopping
-        )
-        yield [Registration(SERVICE_NAME, partial(add_SandboxServiceServicer_to_server, service))]
+        dispatcher = Dispatcher(claims, operations, sessions, journal)
+        taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds())
+        keep = timedelta(minutes=config.keep_minutes)
+        release = Release(claims, builds, sessions, taker, snapshots, destroyer, backend, keep=keep)
+        download = Download(claims, sessions, snapshots, blobs)
+        preview = PreviewServer(builds, sessions, Tokens(config.token), SystemClock())
+        reaper = Reaper(builds, sandboxes, snapshots, sessions, destroyer, backend, blobs)
+        rooms = Rooms(
+            claims, generations, dispatcher, operations, taker, snapshots, release, download, preview,
+            backend_name=config.backend.value,
+        )  # fmt: skip
+        service = SandboxService(rooms, SystemClock(), stopping)
+        async with preview.running(config.preview_listen), background(adopt(builds, sessions), reaper.run()):
+            yield [Registration(SERVICE_NAME, partial(add_SandboxServiceServicer_to_server, service))]
         await sessions.close()
 
 
@@ -57,3 +78,15 @@ async def running_backend(config: SandboxConfig) -> AsyncIterator[Backend]:
         yield backend
     finally:
         await backend.close()
+
+
+@asynccontextmanager
+async def background(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Let work run inside the block."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,6 +12,7 @@ ServiceError                      (taor_chassis.errors)
     ├── SandboxUnavailable        SANDBOX_UNAVAILABLE      not made or reached in time: try again
     ├── IsolationUnavailable      ISOLATION_UNAVAILABLE    this machine cannot isolate
     ├── NoFiles                   NO_FILES                 neither sandbox nor snapshot
+    ├── SnapshotFailed            SNAPSHOT_FAILED          the files could not be saved now: try again
     └── PreviewUnavailable        PREVIEW_UNAVAILABLE      no sandbox to look into
 SnapshotBad                       never leaves the service: an older snapshot is tried
 """
@@ -107,6 +108,13 @@ class IsolationUnavailable(Refused):
 
     status = grpc.StatusCode.FAILED_PRECONDITION
     reason = "ISOLATION_UNAVAILABLE"
+
+
+class SnapshotFailed(Refused):
+    """The files could not be saved; nothing was published, and the sandbox goes on."""
+
+    status = grpc.StatusCode.UNAVAILABLE
+    reason = "SNAPSHOT_FAILED"
 
 
 class NoFiles(Refused):

@@ -31,8 +31,6 @@ from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
 
 _GENERATIONS_PER_ATTACH = 4
-_ELSEWHERE_SECONDS = 5.0
-_POLL_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -79,19 +77,6 @@ class Generations:
         if await self._operations.to_redo(build, 1):
             return await asyncio.shield(session.preparing)
         return build
-
-    async def wait_until_ready(self, key: BuildKey) -> None:
-        """Wait for the preparation of a build's sandbox; raises what made it fail."""
-        session = self._sessions[key]
-        if session.preparing is not None:
-            await asyncio.shield(session.preparing)
-            return
-        # Prepared by another process, or by one that is no more: then only a new Attach can help.
-        for _ in range(int(_ELSEWHERE_SECONDS / _POLL_SECONDS)):
-            if (await self._get(key)).state is not BuildState.PREPARING:
-                return
-            await asyncio.sleep(_POLL_SECONDS)
-        raise StaleGeneration("the preparation of the sandbox was given up; attach again")
 
     async def _raise_fence(self, key: BuildKey, project_id: str, fence: Fence, owner: str) -> None:
         match await self._builds.fence(key, project_id, fence, owner):

@@ -25,11 +25,15 @@ class Journal:
             await sandbox.write_nonce(nonce_text(generation, nonce + 1))
         await self._builds.renew_nonce(key, generation, nonce)
 
+    async def check(self, sandbox: Sandbox, key: BuildKey, generation: int, nonce: int) -> None:
+        """After an end that nobody has seen: renew at once if the journal is gone, before anything else starts."""
+        if await sandbox.journal_nonce() != nonce_text(generation, nonce):
+            await self.renew(sandbox, key, generation, nonce)
+
     async def is_wiped(self, sandbox: Sandbox, build: Build) -> bool:
         """Whether the journal inside is not the one that the row names."""
         return await sandbox.journal_nonce() != build.nonce_text
 
     async def renew_if_wiped(self, sandbox: Sandbox, build: Build) -> None:
         """Look, and renew where need be."""
-        if await self.is_wiped(sandbox, build):
-            await self.renew(sandbox, build.key, build.generation, build.nonce)
+        await self.check(sandbox, build.key, build.generation, build.nonce)

@@ -17,6 +17,7 @@ from taor_sandbox.backends.errors import (
     StaleEpoch,
 )
 from taor_sandbox.backends.port import Dead, Exited, Sandbox
+from taor_sandbox.claims import Claims
 from taor_sandbox.errors import (
     OperationConflict,
     OperationNotFound,
@@ -27,12 +28,10 @@ from taor_sandbox.errors import (
     StaleGeneration,
 )
 from taor_sandbox.errors import StaleEpoch as StaleClaim
-from taor_sandbox.generations import Generations
 from taor_sandbox.journal import Journal
 from taor_sandbox.outcome import CANCELLED, FailureCode, Outcome, ToolFailed
-from taor_sandbox.records import Build, BuildKey, BuildState, Call, Operation, OperationState, nonce_text
+from taor_sandbox.records import Build, BuildKey, Call, Operation, OperationState, nonce_text
 from taor_sandbox.sessions import Session, Sessions
-from taor_sandbox.store.builds import Builds
 from taor_sandbox.store.operations import Begun, OpenOperation, Operations, Recorded, Verdict
 from taor_sandbox.tools import effects, files, search
 from taor_sandbox.tools.effects import Effect, Ended, Vanished
@@ -60,11 +59,8 @@ class _Begun:
 class Dispatcher:
     """Runs tool calls."""
 
-    def __init__(
-        self, builds: Builds, operations: Operations, sessions: Sessions, generations: Generations, journal: Journal
-    ) -> None:
-        self._builds, self._operations = builds, operations
-        self._sessions, self._generations, self._journal = sessions, generations, journal
+    def __init__(self, claims: Claims, operations: Operations, sessions: Sessions, journal: Journal) -> None:
+        self._claims, self._operations, self._sessions, self._journal = claims, operations, sessions, journal
 
     async def dispatch(self, call: Call) -> AsyncIterator[bytes | Finished]:
         """Yield output as it comes, then the result. Leaving the iteration only detaches."""
@@ -83,7 +79,7 @@ class Dispatcher:
 
     async def cancel(self, key: BuildKey, epoch: int, generation: int, op_id: str) -> Operation:
         """Kill a running operation with all its children, and close it; one that is closed stays as it is."""
-        build = await self._current(key, epoch, generation)
+        build = await self._claims.current(key, epoch, generation)
         session = self._sessions[key]
         async with session.starting:  # behind a start under way, which could not be killed yet
             running = [each for each in await self._operations.open_ones(key, generation) if each.op_id == op_id]
@@ -135,21 +131,8 @@ class Dispatcher:
         session = self._sessions[call.key]
         if session.sandbox is not None and session.holds(call.epoch, call.generation):
             return session.sandbox
-        while (build := await self._current(call.key, call.epoch, call.generation)).state is BuildState.PREPARING:
-            await self._generations.wait_until_ready(call.key)
-        if not build.runs:
-            raise StaleGeneration("the sandbox does not run; attach again")
+        build = await self._claims.ready(call.key, call.epoch, call.generation)
         return await self._sessions.sandbox(build)
-
-    async def _current(self, key: BuildKey, epoch: int, generation: int) -> Build:
-        build = await self._builds.get(key)
-        if build is None:
-            raise SandboxNotFound()
-        if build.fence.epoch != epoch:
-            raise StaleClaim()
-        if build.generation != generation:
-            raise StaleGeneration()
-        return build
 
     async def _once(self, call: Call) -> AsyncIterator[bytes | Finished]:
         try:
@@ -162,7 +145,9 @@ class Dispatcher:
             return
         async for event in effects.follow(begun.sandbox, begun.effect):
             match event:
-                case Ended():
+                case Ended(state):
+                    if state is OperationState.INTERRUPTED:
+                        await self._journal.check(begun.sandbox, call.key, call.generation, begun.nonce)
                     yield Finished(await self._record(call, event, begun.claims))
                 case Vanished():
                     await self._journal.renew(begun.sandbox, call.key, call.generation, begun.nonce)
@@ -182,7 +167,7 @@ class Dispatcher:
                 return None
             if row.verdict is not Verdict.PREPARING:
                 raise _refusal(row.verdict, call)
-            await self._generations.wait_until_ready(call.key)
+            await self._claims.wait_until_ready(call.key)
 
     async def _start(self, call: Call, row: Begun, sandbox: Sandbox) -> _Begun | None:
         match call.input:
@@ -205,7 +190,7 @@ class Dispatcher:
         """The sandbox of a call whose row was just accepted."""
         if session.sandbox is not None and session.build is not None and session.build.generation == call.generation:
             return session.sandbox
-        return await self._sessions.sandbox(await self._current(call.key, call.epoch, call.generation))
+        return await self._sessions.sandbox(await self._claims.current(call.key, call.epoch, call.generation))
 
     async def _record(self, call: Call, ended: Ended, claims: int) -> Outcome:
         """Store the result, or take the one that another follower has stored."""

@@ -2,41 +2,64 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import grpc
 from taor.sandbox.v1 import sandbox_pb2 as pb
 from taor.sandbox.v1.sandbox_pb2_grpc import SandboxServiceServicer
 
+from taor_chassis.clock import Clock
 from taor_chassis.identity import current_caller
 from taor_chassis.telemetry import bind
 from taor_chassis.validation import require_between, require_text
 from taor_sandbox import translate
+from taor_sandbox.claims import Claims
+from taor_sandbox.download import Download
 from taor_sandbox.draining import until
-from taor_sandbox.errors import SandboxNotFound
+from taor_sandbox.errors import PreviewUnavailable
 from taor_sandbox.generations import Generations
 from taor_sandbox.operations import Dispatcher, Finished
+from taor_sandbox.preview import PreviewServer
 from taor_sandbox.records import BuildKey, Fence
 from taor_sandbox.redaction import StreamRedactor
-from taor_sandbox.store.builds import Builds
+from taor_sandbox.release import Release
+from taor_sandbox.snapshots import SnapshotTaker
 from taor_sandbox.store.operations import Operations
+from taor_sandbox.store.snapshots import Snapshots
+from taor_sandbox.tokens import Preview
 
 _MAX_ID_BYTES = 200
 _PAGE_SIZE, _MAX_PAGE_SIZE = 500, 1_000
+_MOST_SNAPSHOTS = 100
+_PREVIEW_LIFE = timedelta(hours=24)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The parts that the RPCs speak to."""
+
+    claims: Claims
+    generations: Generations
+    dispatcher: Dispatcher
+    operations: Operations
+    taker: SnapshotTaker
+    snapshots: Snapshots
+    release: Release
+    download: Download
+    preview: PreviewServer
+    backend_name: str
 
 
 class SandboxService(SandboxServiceServicer):
     """Translates between the contract and the rooms of this service."""
 
-    def __init__(
-        self, builds: Builds, operations: Operations, generations: Generations, dispatcher: Dispatcher,
-        *, backend_name: str, stopping: asyncio.Event,
-    ) -> None:  # fmt: skip
-        self._builds, self._operations = builds, operations
-        self._generations, self._dispatcher = generations, dispatcher
-        self._backend_name = backend_name
+    def __init__(self, rooms: Rooms, clock: Clock, stopping: asyncio.Event) -> None:
+        self._rooms = rooms
+        self._clock = clock
         self._stopping = stopping
 
     async def AttachBuild(self, request: pb.AttachBuildRequest, context: Context) -> pb.AttachBuildResponse:
@@ -47,8 +70,8 @@ class SandboxService(SandboxServiceServicer):
         owner = require_text("owner", request.owner, max_bytes=_MAX_ID_BYTES)
         project_id = require_text("project_id", request.project_id, max_bytes=_MAX_ID_BYTES)
         require_between("tail_sequence", request.tail_sequence, 0, 2**53)
-        build = await self._generations.attach(key, project_id, fence, owner)
-        told = await self._operations.told(key, request.tail_sequence)
+        build = await self._rooms.generations.attach(key, project_id, fence, owner)
+        told = await self._rooms.operations.told(key, request.tail_sequence)
         return pb.AttachBuildResponse(generation=build.generation, operations=map(translate.operation, told))
 
     async def Dispatch(self, request: pb.DispatchRequest, context: Context) -> AsyncIterator[pb.DispatchResponse]:
@@ -56,7 +79,7 @@ class SandboxService(SandboxServiceServicer):
         call = translate.call(current_caller().tenant_id, request)
         bind(build_id=call.key.build_id)
         redactor = StreamRedactor()
-        async for event in until(self._stopping, self._dispatcher.dispatch(call)):
+        async for event in until(self._stopping, self._rooms.dispatcher.dispatch(call)):
             match event:
                 case Finished(outcome, replayed):
                     yield pb.DispatchResponse(result=translate.result(outcome, replayed=replayed))
@@ -68,26 +91,56 @@ class SandboxService(SandboxServiceServicer):
         """Kill one running operation."""
         key, claim = _key(request.build_id), translate.claim(request.epoch, request.generation)
         op_id = require_text("op_id", request.op_id, max_bytes=_MAX_ID_BYTES)
-        row = await self._dispatcher.cancel(key, *claim, op_id)
+        row = await self._rooms.dispatcher.cancel(key, *claim, op_id)
         return pb.CancelOperationResponse(operation=translate.operation(row))
+
+    async def TakeSnapshot(self, request: pb.TakeSnapshotRequest, context: Context) -> pb.TakeSnapshotResponse:
+        """Save the files as they stand."""
+        key, claim = _key(request.build_id), translate.claim(request.epoch, request.generation)
+        return pb.TakeSnapshotResponse(snapshot=translate.snapshot(await self._rooms.taker.take(key, *claim)))
+
+    async def ReleaseSandbox(self, request: pb.ReleaseSandboxRequest, context: Context) -> pb.ReleaseSandboxResponse:
+        """End the use of the sandbox."""
+        key, claim = _key(request.build_id), translate.claim(request.epoch, request.generation)
+        newest = await self._rooms.release.release(key, *claim, translate.fate(request.fate))
+        return pb.ReleaseSandboxResponse(snapshot=translate.snapshot(newest) if newest else None)
+
+    async def DownloadFiles(
+        self, request: pb.DownloadFilesRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadFilesResponse]:
+        """Stream the files."""
+        async for piece in until(self._stopping, self._rooms.download.files(_key(request.build_id))):
+            yield pb.DownloadFilesResponse(tar=piece)
+
+    async def CreatePreview(self, request: pb.CreatePreviewRequest, context: Context) -> pb.CreatePreviewResponse:
+        """Sign an address."""
+        key, port = _key(request.build_id), require_between("port", request.port, 1, 65535)
+        if not (await self._rooms.claims.build(key)).runs:
+            raise PreviewUnavailable()
+        expires_at = self._clock.now() + _PREVIEW_LIFE
+        url = self._rooms.preview.url(key.tenant_id, Preview(key.build_id, port, int(expires_at.timestamp())))
+        return pb.CreatePreviewResponse(url=url, expire_time=translate.timestamp(expires_at))
+
+    async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> pb.ListSnapshotsResponse:
+        """The published snapshots."""
+        listed = await self._rooms.snapshots.list(_key(request.build_id), _MOST_SNAPSHOTS)
+        return pb.ListSnapshotsResponse(snapshots=map(translate.snapshot, listed))
 
     async def GetSandbox(self, request: pb.GetSandboxRequest, context: Context) -> pb.GetSandboxResponse:
         """Where the sandbox of a build stands."""
-        build = await self._builds.get(_key(request.build_id))
-        if build is None:
-            raise SandboxNotFound()
+        build = await self._rooms.claims.build(_key(request.build_id))
         return pb.GetSandboxResponse(
             state=translate.state(build.state),
             generation=build.generation,
             epoch=build.fence.epoch,
-            backend=self._backend_name,
+            backend=self._rooms.backend_name,
         )
 
     async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:
         """One page of the journal."""
         size = require_between("page_size", request.page_size, 0, _MAX_PAGE_SIZE) or _PAGE_SIZE
         after = translate.page_position(request.page_token)
-        rows = await self._operations.page(_key(request.build_id), after, size)
+        rows = await self._rooms.operations.page(_key(request.build_id), after, size)
         token = translate.page_token(rows[-1].position) if len(rows) == size else ""
         return pb.ListOperationsResponse(operations=map(translate.operation, rows), next_page_token=token)
 

@@ -78,6 +78,10 @@ class Sessions:
         session.hold(build, sandbox)
         return sandbox
 
+    def provider_ids(self) -> list[str]:
+        """The provider's names of all sandboxes in hand."""
+        return [each.sandbox.provider_id for each in self._sessions.values() if each.sandbox is not None]
+
     async def forget(self, key: BuildKey) -> None:
         """Drop the session of a build whose sandbox does not run any more."""
         if (session := self._sessions.pop(key, None)) is not None:

@@ -165,6 +165,19 @@ def state(value: BuildState) -> pb.GetSandboxResponse.State.ValueType:
     return pb.GetSandboxResponse.State.Value(value.value)
 
 
+def fate(value: pb.ReleaseSandboxRequest.Fate.ValueType) -> BuildState:
+    """The state that a fate leads to."""
+    match value:
+        case pb.ReleaseSandboxRequest.PAUSE:
+            return BuildState.PAUSED
+        case pb.ReleaseSandboxRequest.KEEP_FOR_PREVIEW:
+            return BuildState.KEPT
+        case pb.ReleaseSandboxRequest.DESTROY:
+            return BuildState.DESTROYED
+        case _:
+            raise FieldMissing("fate", "say what happens to the sandbox")
+
+
 def timestamp(time: datetime) -> Timestamp:
     """A point in time as a message."""
     message = Timestamp()

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from taor_sandbox.config import SandboxConfig
 
+from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
 
 

@@ -2,15 +2,49 @@
 
 import asyncio
 import uuid
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
+import grpc
+import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 from taor.sandbox.v1.sandbox_pb2_grpc import SandboxServiceStub
+
+from taor_chassis.boundary import error_info
 from taor_chassis.client import open_channel
 from taor_chassis.server import running_server
 from taor_sandbox.app import application
 from taor_sandbox.backends.local.backend import open_backend
+from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.config import SandboxConfig
+
+Answer = TypeVar("Answer")
+
+
+class Following:
+    """One open Dispatch stream, after its first output."""
+
+    def __init__(self, call: "grpc.aio.UnaryStreamCall[pb.DispatchRequest, pb.DispatchResponse]") -> None:
+        self._call = call
+        self._responses = aiter(call)
+        self.output = b""
+
+    async def wait_for_output(self) -> None:
+        """Return once the command has said something."""
+        self.output += (await anext(self._responses)).output
+
+    async def result(self) -> pb.ToolResult:
+        """The result; what comes before it is added to the output."""
+        async for response in self._responses:
+            if response.HasField("result"):
+                return response.result
+            self.output += response.output
+        raise AssertionError("the stream ended without a result")
+
+    def detach(self) -> None:
+        """Break the stream."""
+        self._call.cancel()
 
 
 class Harness:
@@ -72,11 +106,10 @@ class Harness:
         """A request for the operation at a position."""
         return pb.DispatchRequest(
             build_id=self.build_id,
-            epoch=self.epoch,
             generation=self.generation,
-            op_id=f"{self.build_id}/{self.epoch}/{sequence}/{block}",
+            op_id=self.op_id(sequence, block),
             log_sequence=sequence,
-            **tool,  # type: ignore[arg-type] # one of the tools by its field name
+            **{"epoch": self.epoch, **tool},  # type: ignore[arg-type] # one of the tools by its field name
         )
 
     async def run(self, request: pb.DispatchRequest) -> pb.ToolResult:
@@ -86,6 +119,120 @@ class Harness:
                 return response.result
         raise AssertionError("the stream ended without a result")
 
+    async def begin(self, sequence: int, command: str) -> Following:
+        """Start a command at a position of the log, and wait until it has said something."""
+        following = Following(self.stub.Dispatch(self.request(sequence, bash=pb.Bash(command=command))))
+        await following.wait_for_output()
+        return following
+
     async def bash(self, sequence: int, command: str, block: int = 0, **more: object) -> pb.ToolResult:
         """Run a command at a position of the log."""
         return await self.run(self.request(sequence, block, bash=pb.Bash(command=command, **more)))  # type: ignore[arg-type] # fields of Bash
+
+    def op_id(self, sequence: int, block: int = 0) -> str:
+        """The id of the operation at a position."""
+        return f"{self.build_id}/1/{sequence}/{block}"
+
+    def take_over(self) -> None:
+        """Go on as another owner, at the next epoch."""
+        self.epoch += 1
+        self.owner = f"boot-{self.epoch}"
+        self.attaches = 0
+
+    async def write(self, sequence: int, path: str, content: str) -> pb.ToolResult:
+        """Write a file at a position of the log."""
+        return await self.run(self.request(sequence, write_file=pb.WriteFile(path=path, content=content)))
+
+    async def cancel(self, sequence: int) -> pb.Operation:
+        """Kill the operation at a position."""
+        request = pb.CancelOperationRequest(
+            build_id=self.build_id, epoch=self.epoch, generation=self.generation, op_id=self.op_id(sequence)
+        )
+        response: pb.CancelOperationResponse = await self.stub.CancelOperation(request)
+        return response.operation
+
+    async def snapshot(self) -> pb.Snapshot:
+        """Take a snapshot."""
+        request = pb.TakeSnapshotRequest(build_id=self.build_id, epoch=self.epoch, generation=self.generation)
+        response: pb.TakeSnapshotResponse = await self.stub.TakeSnapshot(request)
+        return response.snapshot
+
+    async def release(self, fate: pb.ReleaseSandboxRequest.Fate.ValueType) -> pb.Snapshot:
+        """Let go of the sandbox."""
+        request = pb.ReleaseSandboxRequest(
+            build_id=self.build_id, epoch=self.epoch, generation=self.generation, fate=fate
+        )
+        response: pb.ReleaseSandboxResponse = await self.stub.ReleaseSandbox(request)
+        return response.snapshot
+
+    async def state(self) -> pb.GetSandboxResponse:
+        """Where the sandbox stands."""
+        response: pb.GetSandboxResponse = await self.stub.GetSandbox(pb.GetSandboxRequest(build_id=self.build_id))
+        return response
+
+    async def download(self) -> bytes:
+        """The project's files as a tar archive."""
+        pieces = [each.tar async for each in self.stub.DownloadFiles(pb.DownloadFilesRequest(build_id=self.build_id))]
+        return b"".join(pieces)
+
+    async def preview(self, port: int) -> str:
+        """The address of a port of the sandbox."""
+        response: pb.CreatePreviewResponse = await self.stub.CreatePreview(
+            pb.CreatePreviewRequest(build_id=self.build_id, port=port)
+        )
+        return response.url
+
+    async def touch(self, path: str) -> None:
+        """Make a file behind the service's back."""
+        async with self.sandbox() as sandbox:
+            assert (await sandbox.run(["touch", path])).status == 0
+
+    async def until_exists(self, path: str) -> None:
+        """Wait for a file, behind the service's back."""
+        async with self.sandbox() as sandbox:
+            await self.until(lambda: sandbox.run(["test", "-e", path]), lambda result: result.status == 0)
+
+    async def lose_sandbox(self) -> None:
+        """Let the sandbox vanish, as providers do."""
+        backend = await open_backend(self.config.data)
+        await backend.destroy(f"{self.build_id}/{self.generation}")
+        await backend.close()
+
+    @asynccontextmanager
+    async def sandbox(self) -> AsyncIterator[Sandbox]:
+        """A handle of our own on the sandbox."""
+        backend = await open_backend(self.config.data)
+        sandbox = await backend.attach(f"{self.build_id}/{self.generation}")
+        yield sandbox
+        await sandbox.close()
+        await backend.close()
+
+    async def until_state(self, wanted: pb.GetSandboxResponse.State.ValueType) -> None:
+        """Wait until the sandbox stands there."""
+        await self.until(self.state, lambda found: found.state == wanted)
+
+    async def until_attached(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask, attaching again for as long as the sandbox was replaced meanwhile, as an orchestrator does."""
+        for _ in range(5):
+            try:
+                return await ask()
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.ABORTED:
+                    raise
+                await self.attach()
+        raise AssertionError("the sandbox is replaced again and again")
+
+    async def until(self, ask: Callable[[], Awaitable[Answer]], is_right: Callable[[Answer], bool]) -> Answer:
+        """Ask until the answer is right, for ten seconds at most."""
+        for _ in range(500):
+            if is_right(answer := await ask()):
+                return answer
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"the last answer was {answer!r}")
+
+
+def reason_of(raised: "pytest.ExceptionInfo[grpc.aio.AioRpcError]") -> str:
+    """The reason in the ErrorInfo of a refused call."""
+    info = error_info(raised.value)
+    assert info is not None, raised.value
+    return info.reason

@@ -122,8 +122,8 @@ BEGIN
     RETURN 'RELEASED';
 END $$;
 
--- Gives up the sandboxes whose time for previews is over; returns how many.
-CREATE OR REPLACE FUNCTION expire_kept(p_tenant text, p_most integer) RETURNS bigint LANGUAGE sql AS $$
+-- Gives up the sandboxes whose time for previews is over; returns their builds.
+CREATE OR REPLACE FUNCTION expire_kept(p_tenant text, p_most integer) RETURNS SETOF text LANGUAGE sql AS $$
     WITH over AS (
         SELECT tenant_id, build_id FROM builds
         WHERE tenant_id = p_tenant AND state = 'KEPT' AND kept_until < taor_now()
@@ -135,5 +135,5 @@ CREATE OR REPLACE FUNCTION expire_kept(p_tenant text, p_most integer) RETURNS bi
         UPDATE sandboxes s SET state = 'ORPHAN', changed_at = taor_now() FROM over
         WHERE s.tenant_id = over.tenant_id AND s.build_id = over.build_id AND s.state IN ('CREATING', 'LIVE')
     )
-    SELECT count(*) FROM over
+    SELECT build_id FROM over
 $$;

@@ -91,10 +91,9 @@ class Builds:
         """End the use of the sandbox; `keep` says how long it stays for previews."""
         return ReleaseVerdict(await self._pool.fetchval(_RELEASE, *key, epoch, generation, state.value, keep))
 
-    async def expire_kept(self, tenant_id: str, most: int) -> int:
-        """Give up the sandboxes whose time for previews is over."""
-        count: int = await self._pool.fetchval(_EXPIRE_KEPT, tenant_id, most)
-        return count
+    async def expire_kept(self, tenant_id: str, most: int) -> Sequence[BuildKey]:
+        """Give up the sandboxes whose time for previews is over; returns their builds."""
+        return [BuildKey(tenant_id, row[0]) for row in await self._pool.fetch(_EXPIRE_KEPT, tenant_id, most)]
 
     async def tenants(self, most: int) -> Sequence[str]:
         """The tenants that have builds, for the reaper's rounds."""

@@ -1,0 +1,1 @@
+"""Where the contents of snapshots are kept: one port, one adapter per store."""

@@ -1,0 +1,92 @@
+"""Contents in a folder of this machine: `<tenant>/<first two digits>/<hash>`."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, StoredBlob
+
+_CHUNK_BYTES = 1 << 20
+_HASH = re.compile(r"[0-9a-f]{64}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+class DirectoryBlobs:
+    """Implements `Blobs`. A content is written aside, flushed to the disk, then renamed to its name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def missing(self, tenant_id: str, hashes: Collection[str]) -> set[str]:
+        paths = {sha256: self._path(tenant_id, sha256) for sha256 in hashes}
+        return await asyncio.to_thread(lambda: {sha256 for sha256, path in paths.items() if not path.exists()})
+
+    async def put(self, tenant_id: str, sha256: str, content: BinaryIO) -> None:
+        try:
+            await asyncio.to_thread(_store, self._path(tenant_id, sha256), sha256, content)
+        except OSError as error:
+            raise BlobError(f"the store cannot be written: {error}") from error
+
+    async def get(self, tenant_id: str, sha256: str) -> AsyncIterator[bytes]:
+        digest = hashlib.sha256()
+        try:
+            with await asyncio.to_thread(self._path(tenant_id, sha256).open, "rb") as file:
+                while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                    digest.update(chunk)
+                    yield chunk
+        except FileNotFoundError as error:
+            raise BlobMissing(f"the store has no {sha256}") from error
+        except OSError as error:
+            raise BlobError(f"the store cannot be read: {error}") from error
+        if digest.hexdigest() != sha256:
+            raise BlobCorrupt(f"{sha256} has another content")
+
+    async def delete(self, tenant_id: str, sha256: str) -> None:
+        await asyncio.to_thread(self._path(tenant_id, sha256).unlink, missing_ok=True)
+
+    async def list(self, tenant_id: str) -> AsyncIterator[StoredBlob]:
+        for blob in await asyncio.to_thread(lambda: tuple(_stored(self._folder(tenant_id)))):
+            yield blob
+
+    def _folder(self, tenant_id: str) -> Path:
+        if not _TENANT.fullmatch(tenant_id):
+            raise BlobError(f"{tenant_id!r} cannot name a folder")
+        return self._root / tenant_id
+
+    def _path(self, tenant_id: str, sha256: str) -> Path:
+        assert _HASH.fullmatch(sha256), sha256
+        return self._folder(tenant_id) / sha256[:2] / sha256
+
+
+def _store(path: Path, sha256: str, content: BinaryIO) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            digest = hashlib.sha256()
+            while chunk := content.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise BlobCorrupt(f"a content announced as {sha256} is {digest.hexdigest()}")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _stored(folder: Path) -> Iterator[StoredBlob]:
+    now = time.time()
+    for path in folder.glob("??/*"):
+        if _HASH.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):
+                yield StoredBlob(path.name, now - path.stat().st_mtime)

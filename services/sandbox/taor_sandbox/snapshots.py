@@ -1,0 +1,142 @@
+"""Takes snapshots: a walk while everything inside stands still, then the upload, then the publication.
+
+What a snapshot covers is an operation, read within the walk: the last one with every one up to it closed. Commands
+that run in the background stand still during the walk too, so their files are consistent; nothing else is promised.
+"""
+
+import logging
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+
+from taor_chassis.clock import Ids
+from taor_sandbox import retention
+from taor_sandbox.backends.errors import FileRefused, SandboxFrozen, SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.port import Sandbox
+from taor_sandbox.blobs.port import BlobError, Blobs
+from taor_sandbox.claims import Claims
+from taor_sandbox.errors import SandboxUnavailable, SnapshotFailed, StaleGeneration
+from taor_sandbox.journal import Journal
+from taor_sandbox.manifest import Manifest
+from taor_sandbox.operations import Dispatcher
+from taor_sandbox.records import Build, BuildKey, Snapshot
+from taor_sandbox.restore import read_manifest
+from taor_sandbox.sessions import Sessions
+from taor_sandbox.spool import Spool, copy_out, upload
+from taor_sandbox.store.snapshots import Snapshots
+from taor_sandbox.tree import take_stock
+
+_IN_MEMORY_BYTES = 4 * 1024 * 1024
+_MOST_LISTED = 100
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """What one walk has found and announced."""
+
+    snapshot_id: str
+    manifest: Manifest
+    manifest_sha256: str
+
+
+class SnapshotTaker:
+    """Takes and retires snapshots."""
+
+    def __init__(
+        self, claims: Claims, sessions: Sessions, dispatcher: Dispatcher, journal: Journal, snapshots: Snapshots,
+        blobs: Blobs, ids: Ids,
+    ) -> None:  # fmt: skip
+        self._claims, self._sessions, self._dispatcher, self._journal = claims, sessions, dispatcher, journal
+        self._snapshots, self._blobs, self._ids = snapshots, blobs, ids
+
+    async def take(self, key: BuildKey, epoch: int, generation: int) -> Snapshot:
+        """A snapshot of the files as they stand, or the newest when nothing has changed; raises SnapshotFailed."""
+        build = await self._claims.ready(key, epoch, generation)
+        try:
+            return await self._take(build)
+        except BlobError as error:
+            _log.error("a snapshot could not be stored", exc_info=error, extra={"build_id": key.build_id})
+            raise SnapshotFailed("the files could not be stored; try again") from error
+        except FileRefused as error:
+            raise SnapshotFailed(f"the files could not be read: {error}") from error
+        except SandboxFrozen as error:
+            raise SandboxUnavailable("another snapshot is being taken; try again") from error
+        except (SandboxGone, SandboxUnreachable) as error:
+            await self._sessions[key].let_go()
+            raise StaleGeneration("the sandbox was lost; attach again") from error
+
+    async def _take(self, build: Build) -> Snapshot:
+        newest = await self._snapshots.newest(build.key)
+        before = await self._manifest_before(build, newest)
+        sandbox = await self._sessions.sandbox(build)
+        await self._journal.renew_if_wiped(sandbox, build)
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
+            async with self._still(build, sandbox):
+                walked = await self._walk(build, sandbox, newest, before, spool)
+            if walked is None:
+                assert newest is not None
+                return newest
+            await self._upload(build.key.tenant_id, walked, spool)
+        return await self._publish(build, walked)
+
+    @asynccontextmanager
+    async def _still(self, build: Build, sandbox: Sandbox) -> AsyncIterator[None]:
+        """While held, no command starts or runs, and every finished one has its row closed."""
+        async with self._sessions[build.key].starting, sandbox.frozen():
+            if await self._journal.is_wiped(sandbox, await self._claims.build(build.key)):
+                raise SnapshotFailed("the journal was deleted meanwhile; try again")
+            await self._dispatcher.close_finished(build, sandbox)
+            yield
+
+    async def _walk(
+        self, build: Build, sandbox: Sandbox, newest: Snapshot | None, before: Manifest | None, spool: Spool
+    ) -> _Walked | None:
+        """Take stock, announce, and copy out what the store lacks; None when nothing has changed."""
+        covered = await self._snapshots.covered(build.key)
+        manifest = await take_stock(sandbox, before)
+        if newest and (newest.tree_sha256, newest.covers) == (manifest.tree_sha256, covered.position):
+            return None
+        walked = _Walked(self._ids.uuid7(), manifest, sha256(manifest.encode()).hexdigest())
+        hash_of_manifest = bytes.fromhex(walked.manifest_sha256)
+        await self._snapshots.announce(build, walked.snapshot_id, covered, manifest, hash_of_manifest)
+        missing = await self._blobs.missing(build.key.tenant_id, manifest.paths_by_sha256.keys())
+        await copy_out(sandbox, [manifest.paths_by_sha256[each] for each in sorted(missing)], spool)
+        return walked
+
+    async def _upload(self, tenant_id: str, walked: _Walked, spool: Spool) -> None:
+        hashes = {path: content for content, path in walked.manifest.paths_by_sha256.items()}
+        await upload(self._blobs, tenant_id, hashes, spool)
+        await self._blobs.put(tenant_id, walked.manifest_sha256, BytesIO(walked.manifest.encode()))
+        wanted = [*walked.manifest.paths_by_sha256, walked.manifest_sha256]
+        if lacking := await self._blobs.missing(tenant_id, wanted):
+            raise SnapshotFailed(f"{len(lacking)} files changed while they were copied; try again")
+
+    async def _publish(self, build: Build, walked: _Walked) -> Snapshot:
+        if not await self._snapshots.publish(build, walked.snapshot_id):
+            await self._snapshots.delete(build.key, [walked.snapshot_id])
+            raise StaleGeneration()
+        await self._retire(build.key)
+        published = await self._snapshots.get(build.key, walked.snapshot_id)
+        assert published is not None
+        return published
+
+    async def _retire(self, key: BuildKey) -> None:
+        listed = await self._snapshots.list(key, _MOST_LISTED)
+        old = retention.superfluous(listed, await self._snapshots.pinned(key))
+        if old:
+            await self._snapshots.delete(key, [each.snapshot_id for each in old])
+
+    async def _manifest_before(self, build: Build, newest: Snapshot | None) -> Manifest | None:
+        """What this very sandbox held at its last snapshot; another sandbox's inodes say nothing."""
+        if newest is None or newest.generation != build.generation:
+            return None
+        try:
+            return await read_manifest(self._blobs, build.key.tenant_id, newest)
+        except BlobError as error:
+            _log.warning("the newest manifest cannot be read; everything is read anew", exc_info=error)
+            return None

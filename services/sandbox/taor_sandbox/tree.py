@@ -1,0 +1,26 @@
+"""Takes stock of the files inside a sandbox."""
+
+import json
+from importlib.resources import files
+
+from taor_sandbox.backends.port import Sandbox
+from taor_sandbox.errors import SnapshotFailed
+from taor_sandbox.manifest import Manifest
+
+_WALK_SECONDS = 120.0
+_MESSAGE_CHARACTERS = 500
+
+
+async def take_stock(sandbox: Sandbox, before: Manifest | None = None) -> Manifest:
+    """The manifest of the project as it stands; `before` saves reading what has not changed. Raises SnapshotFailed."""
+    script = files("taor_sandbox").joinpath("treewalk.py").read_text("utf-8")
+    known = json.dumps(before.fingerprints() if before else {}).encode()
+    walk = await sandbox.run(["python3", "-I", "-S", "-B", "-c", script], stdin=known, timeout_seconds=_WALK_SECONDS)
+    if walk.truncated or walk.timed_out:
+        raise SnapshotFailed("the project has more files than a snapshot can hold")
+    if walk.status != 0:
+        raise SnapshotFailed(walk.stderr.decode(errors="replace")[-_MESSAGE_CHARACTERS:])
+    try:
+        return Manifest.decode(walk.stdout)
+    except ValueError as error:
+        raise SnapshotFailed(str(error)) from error
