@@ -48,10 +48,10 @@ class Sums:
         return self.counters["spent"] + self.counters["reserved"]
 
 
-async def audit(pool: asyncpg.Pool, tenant_id: str, prices: PriceTable) -> list[str]:
-    """Every violation found; an empty list is a clean ledger."""
+async def audit(pool: asyncpg.Pool, tenant_id: str, prices: PriceTable, user_id: str | None = None) -> list[str]:
+    """Every violation found in the accounts of a tenant, or in one of them; an empty list is a clean ledger."""
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        tables = await _read(connection, tenant_id)
+        tables = await _read(connection, tenant_id, user_id)
     return [
         *_check_journal(tables),
         *_check_reservations(tables),
@@ -61,17 +61,19 @@ async def audit(pool: asyncpg.Pool, tenant_id: str, prices: PriceTable) -> list[
     ]
 
 
-async def _read(connection: Connection, tenant_id: str) -> Tables:
-    def of(table: str, order: str) -> str:
-        return f"SELECT * FROM {table} WHERE tenant_id = $1 ORDER BY {order} LIMIT 1000000"
+async def _read(connection: Connection, tenant_id: str, user_id: str | None) -> Tables:
+    whose = "tenant_id = $1 AND ($2::text IS NULL OR user_id = $2)"
 
-    overdue = "SELECT count(*) FROM reservations WHERE tenant_id = $1 AND state = 'HELD' AND expires_at <= taor_now()"
+    def of(table: str, order: str) -> str:
+        return f"SELECT * FROM {table} WHERE {whose} ORDER BY {order} LIMIT 1000000"
+
+    overdue = f"SELECT count(*) FROM reservations WHERE {whose} AND state = 'HELD' AND expires_at <= taor_now()"
     return Tables(
-        await connection.fetch(of("accounts", "user_id"), tenant_id),
-        await connection.fetch(of("periods", "user_id, starts_at, period"), tenant_id),
-        await connection.fetch(of("reservations", "build_id, epoch, k"), tenant_id),
-        await connection.fetch(of("journal", "user_id, sequence"), tenant_id),
-        await connection.fetchval(overdue, tenant_id),
+        await connection.fetch(of("accounts", "user_id"), tenant_id, user_id),
+        await connection.fetch(of("periods", "user_id, starts_at, period"), tenant_id, user_id),
+        await connection.fetch(of("reservations", "build_id, epoch, k"), tenant_id, user_id),
+        await connection.fetch(of("journal", "user_id, sequence"), tenant_id, user_id),
+        await connection.fetchval(overdue, tenant_id, user_id),
     )
 
 

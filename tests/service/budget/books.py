@@ -24,13 +24,15 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)  # the first day of a cycle of 30 
 MIDNIGHT = datetime(2026, 11, 26, tzinfo=UTC)
 LIFE = timedelta(minutes=30)
 
-# 1 microdollar for a prompt token and 5 for one of the answer; twice as much from the second midnight on.
+PRICE_CHANGE = NOON + timedelta(days=2)
+
+# 1 microdollar for a prompt token and 5 for one of the answer; twice as much after the price change.
 FIRST_RATES = Rates(1_000_000, 5_000_000, 100_000, 1_000_000, 1_000_000)
 LATER_RATES = Rates(2_000_000, 10_000_000, 200_000, 2_000_000, 2_000_000)
 PRICES = PriceTable(
     [
         Price("model", datetime(2026, 1, 1, tzinfo=UTC), (Tier(0, FIRST_RATES),)),
-        Price("model", MIDNIGHT + timedelta(days=1), (Tier(0, LATER_RATES),)),
+        Price("model", PRICE_CHANGE, (Tier(0, LATER_RATES),)),
     ]
 )
 CYCLE_MICRODOLLARS = 60_000

@@ -62,7 +62,7 @@ async def test_an_account_that_somebody_works_on_is_left_for_the_next_look(books
     await books.pass_time(LATER)
     async with books.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT 1 FROM accounts WHERE user_id = 'ada' FOR UPDATE")
-        assert await asyncio.wait_for(expire_due(books.store), 5) == 1
+        assert await asyncio.wait_for(expire_due(books.store), 2) == 1
     assert await expire_due(books.store) == 1
 
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from taor_budget.pricing import Usage
-from taor_budget.reservations import Grant, Rid, Settlement
-from tests.service.budget.books import CYCLE_MICRODOLLARS, MIDNIGHT, NOON, TENANT, Books, need
+from taor_budget.reservations import Grant, Kind, Rid, Settlement
+from tests.service.budget.books import CYCLE_MICRODOLLARS, MIDNIGHT, NOON, PRICE_CHANGE, TENANT, Books, need
 
 
 async def spent_by_period(books: Books) -> dict[str, int]:
@@ -52,13 +52,12 @@ async def test_an_advance_over_midnight_settles_in_the_old_day_and_holds_in_the_
     assert await spent_by_period(books) == {"cycle/2026-11-25": 200, "day/2026-11-25": 200, "day/2026-11-26": 0}
 
 
-async def test_a_call_is_priced_by_the_day_of_its_start(books: Books) -> None:
-    """The price doubles at the second midnight; a hold taken before it is settled at the old price."""
+async def test_a_call_is_priced_by_the_time_of_its_start(books: Books) -> None:
+    """The price doubles in the middle of a day; a hold taken before that is settled at the old price."""
     build = await books.build()
-    change = MIDNIGHT + timedelta(days=1)
-    await books.set_clock(change - timedelta(minutes=1))
+    await books.set_clock(PRICE_CHANGE - timedelta(minutes=1))
     before = await books.hold(build, 0)
-    await books.set_clock(change)
+    await books.set_clock(PRICE_CHANGE)
     after = await books.hold(build, 1)
     assert after.held_microdollars == 2 * before.held_microdollars
     assert before.price_id != after.price_id
@@ -68,9 +67,9 @@ async def test_a_call_is_priced_by_the_day_of_its_start(books: Books) -> None:
 
 async def test_a_repeated_reserve_after_a_price_change_keeps_its_price(books: Books) -> None:
     build = await books.build()
-    await books.set_clock(MIDNIGHT + timedelta(days=1) - timedelta(minutes=1))
+    await books.set_clock(PRICE_CHANGE - timedelta(minutes=1))
     first = await books.hold(build, 0)
-    await books.set_clock(MIDNIGHT + timedelta(days=1))
+    await books.set_clock(PRICE_CHANGE)
     again = await books.hold(build, 0)
     assert (again.price_id, again.held_microdollars) == (first.price_id, first.held_microdollars)
     assert again.rates == first.rates
@@ -84,6 +83,21 @@ async def test_a_cycle_begins_with_its_whole_allowance(books: Books) -> None:
     allowance = await books.ledger.allowance(TENANT, "user")
     assert allowance.cycle_left_microdollars == CYCLE_MICRODOLLARS
     assert allowance.cycle_ends_at == MIDNIGHT + timedelta(days=29 + 31)
+
+
+async def test_what_a_call_of_yesterday_cost_too_much_is_missing_today(books: Books) -> None:
+    """On the last day of the cycle the day has all that is left; then less than that is left."""
+    build = await books.build()
+    last_day = MIDNIGHT + timedelta(days=28)
+    await books.set_clock(last_day - timedelta(minutes=1))
+    await books.hold(build, 0, kind=Kind.HANDOVER, least=1, most=50)
+    await books.set_clock(last_day)
+    left = (await books.ledger.allowance(TENANT, "user")).allowance_microdollars
+    await books.settle(build, 0, Usage(0, left // 10))
+    turn = await books.reserve(build, 1, least=1, most=left)
+    assert isinstance(turn.outcome, Grant)
+    assert turn.outcome.held_microdollars < left // 10
+    assert turn.allowance.cycle_left_microdollars == 0
 
 
 async def test_a_clock_that_goes_back_reopens_no_day(books: Books) -> None:
