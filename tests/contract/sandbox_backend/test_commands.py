@@ -146,6 +146,13 @@ async def test_claims_that_break_a_bound_are_refused(sandbox: Sandbox) -> None:
             await sandbox.claim(claim)
 
 
+async def test_a_command_that_cannot_be_started_is_recorded(sandbox: Sandbox) -> None:
+    done = await run(sandbox, "touch never", env={"HUGE": "x" * 200_000})
+    assert (done.exit.status, done.stdout) == (126, "")
+    assert "Argument list too long" in done.stderr
+    assert (await run(sandbox, "ls")).stdout == ""
+
+
 async def test_the_longest_command_runs(sandbox: Sandbox) -> None:
     command = f"wc -c <<'E'\n{'é' * ((MAX_COMMAND_BYTES - 20) // 2)}\nE"
     assert (await run(sandbox, command)).stdout.strip() == str(2 * ((MAX_COMMAND_BYTES - 20) // 2) + 1)

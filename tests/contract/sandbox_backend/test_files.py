@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -151,7 +152,7 @@ async def test_an_archive_that_is_left_early_leaves_no_process(sandbox: Sandbox)
 
 
 async def test_a_broken_archive_is_refused(sandbox: Sandbox) -> None:
-    async def stream():  # type: ignore[no-untyped-def] # an async generator of bytes
+    async def stream() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield os.urandom(100_000)
 

@@ -22,8 +22,8 @@ async def test_ripgrep_and_python_are_there(sandbox: Sandbox) -> None:
 
 async def test_an_unknown_program_is_said(sandbox: Sandbox) -> None:
     done = await sandbox.run(["no-such-program"])
-    assert done.status == 126
-    assert b"No such file" in done.stderr
+    assert done.status == 127
+    assert b"no-such-program: not found" in done.stderr
 
 
 async def test_a_long_output_is_cut(sandbox: Sandbox) -> None:

@@ -143,7 +143,7 @@ async def test_the_agent_s_socket_is_out_of_reach(sandbox: Sandbox) -> None:
         ("check(libc.syscall(435, 0, 0))", "ENOSYS"),  # clone3
         ("check(libc.chroot(b'/tmp'))", "EPERM"),
         ("os.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))", "EPERM"),
-        ("os.setuid(0)", "EPERM"),
+        ("os.setuid(0)", "EPERM EINVAL"),  # there is no root to become in a user namespace
         ("socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)", "EPERM"),
         ("open('/dev/kmsg')", "ENOENT"),
     ],
@@ -161,7 +161,7 @@ async def test_a_call_of_the_kernel_is_refused(sandbox: Sandbox, call: str, erro
     except OSError as refused:
         print(errno.errorcode[refused.errno])
     """
-    assert await python(sandbox, script) == error
+    assert await python(sandbox, script) in error.split()
 
 
 async def test_a_new_namespace_by_clone_is_refused(sandbox: Sandbox) -> None:

@@ -6,9 +6,10 @@ import socket
 from taor_sandbox.agent import files, messages, processes
 from taor_sandbox.agent.config import Config
 from taor_sandbox.agent.connection import Connection
-from taor_sandbox.agent.journal import Journal, valid_op_id, write_whole
+from taor_sandbox.agent.exec import OUTPUTS
+from taor_sandbox.agent.journal import Journal, valid_op_id
 from taor_sandbox.agent.messages import Claim, Done, Packet, Refused, Spawn, State, Write
-from taor_sandbox.agent.operations import OUTPUTS, Operations
+from taor_sandbox.agent.operations import Operations
 
 
 class Answers:
@@ -94,10 +95,7 @@ class Answers:
 
     def _write(self, request: Write, content: int) -> State:
         if not self._operations.is_claimed(request.op_id):
-            folder = self._journal.folder(request.op_id)
-            os.mkdir(folder, 0o700)
-            self._operations.note_claimed(request.op_id)
-            write_whole(f"{folder}/owner", f"{os.getpid()} {processes.start_time(os.getpid())}")
+            self._operations.make_claim(request.op_id)
             self._journal.record(request.op_id, files.write_file(request, content, self._config.workspace))
         return self._operations.look(request.op_id)
 

@@ -1,4 +1,4 @@
-"""The journal: `nonce`, `epoch`, and `claims/<op>/{owner,stdout,stderr,cwd,exit}`.
+"""The journal: `nonce`, `epoch`, and `claims/<op>/{stdout,stderr,cwd,exit}`.
 
 The commands run under the same user and can delete it; they are found out by the nonce, which goes with it.
 """
@@ -8,6 +8,7 @@ import os
 from typing import NamedTuple
 
 MAX_NAME_BYTES = 200
+CANNOT_START = 126
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")
 
 
@@ -77,9 +78,11 @@ class Journal:
         """Whether a claim of this operation was made."""
         return os.path.isdir(self.folder(op_id))
 
-    def owner(self, op_id: str) -> str | None:
-        """Pid and start time of the process that made the claim, as it wrote them."""
-        return _read(os.path.join(self.folder(op_id), "owner"))
+    def make_folder(self, op_id: str) -> str:
+        """Make the folder of a claim; raises FileExistsError when it is there, FileNotFoundError without a journal."""
+        folder = self.folder(op_id)
+        os.mkdir(folder, 0o700)
+        return folder
 
     def cwd(self, op_id: str) -> str | None:
         """The working directory that the shell left behind."""
@@ -89,6 +92,13 @@ class Journal:
         """Write the exit record; raises OSError when the claim's folder was deleted."""
         kind = "COMMAND" if isinstance(record, CommandRecord) else "WRITE"
         write_whole(os.path.join(self.folder(op_id), "exit"), json.dumps([kind, *record]))
+
+    def record_unstarted(self, op_id: str, reason: str) -> None:
+        """Record a command that the system did not start, in the way of a shell that cannot find its program."""
+        said = f"taor: the command could not be started: {reason}\n"
+        write_whole(os.path.join(self.folder(op_id), "stdout"), "")
+        write_whole(os.path.join(self.folder(op_id), "stderr"), said)
+        self.record(op_id, CommandRecord(CANNOT_START, "EXITED", None, 0, len(said.encode()), 0.0))
 
     def exit(self, op_id: str) -> Record | None:
         """The exit record, or None when there is none that can be read."""

@@ -118,7 +118,7 @@ class ListLive(NamedTuple):
 
 
 class Shutdown(NamedTuple):
-    """Kill everything and end. No reply."""
+    """Kill everything and end. Reply: Done, before that."""
 
 
 class Done(NamedTuple):

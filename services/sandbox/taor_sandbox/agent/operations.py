@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 from taor_sandbox.agent import processes
 from taor_sandbox.agent.config import Config
-from taor_sandbox.agent.exec import start_claimed, start_helper
+from taor_sandbox.agent.exec import OUTPUTS, start_command, start_helper
 from taor_sandbox.agent.journal import CommandRecord, Journal
 from taor_sandbox.agent.messages import Claim, Spawn, State
 
-OUTPUTS = ("stdout", "stderr")
 _OUTPUT_CHECK_SECONDS = 0.1
 _FIRST_USAGE_CHECK_SECONDS = 0.05
 _SLOWEST_USAGE_CHECK_SECONDS = 2.0
@@ -52,10 +51,13 @@ class Operations:
         """Start a command unless its claim was made before."""
         if self.is_claimed(request.op_id):
             return False
-        folder = self._journal.folder(request.op_id)
-        running = Running(request, folder, start_claimed(request, folder, self._config))
-        self._running[running.pid] = running
-        self._claimed.add(request.op_id)
+        folder = self.make_claim(request.op_id)
+        try:
+            pid = start_command(request, folder, self._config)
+        except OSError as error:
+            self._journal.record_unstarted(request.op_id, str(error))
+            return True
+        self._running[pid] = Running(request, folder, pid)
         self._watch_usage()
         return True
 
@@ -63,9 +65,14 @@ class Operations:
         """Whether a claim was made, even if a command has deleted its folder since."""
         return op_id in self._claimed or self._journal.is_claimed(op_id)
 
-    def note_claimed(self, op_id: str) -> None:
-        """Remember a claim that the agent makes itself (a file write)."""
+    def make_claim(self, op_id: str) -> str:
+        """Make the claim and return its folder; raises OSError when it was made before, or when the journal is gone.
+
+        From here to the start there is only this process, and its death is the end of all others: no claim of a living
+        sandbox waits for a command that was never started."""
+        folder = self._journal.make_folder(op_id)
         self._claimed.add(op_id)
+        return folder
 
     def look(self, op_id: str) -> State:
         """The state of a claim, from the exit record, the table, and the folder, in this order."""
@@ -161,7 +168,7 @@ class Operations:
         op_id = running.claim.op_id
         if not running.claim.background:
             processes.kill_tree(op_id, running.pid)
-        with contextlib.suppress(OSError):  # its folder was deleted: the claim stays dead, nobody invents its exit
+        with contextlib.suppress(OSError):  # its folder was deleted: the claim is dead, nobody invents its exit
             self._journal.record(op_id, self._command_record(running, status))
         self._ended(op_id)
 

@@ -98,11 +98,6 @@ def memory_bytes(pid: int) -> int:
     return total
 
 
-def start_time(pid: int) -> str:
-    """Clock ticks between the machine's boot and the start of a process; tells apart two users of one pid."""
-    return _read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19].decode()
-
-
 def _read(pid: int) -> Process | None:
     fields = _read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if not fields:

@@ -28,7 +28,7 @@ class Helper:
         env: Mapping[str, str],
         file_bytes: int | None = None,
     ) -> "Helper":
-        """Start it on three descriptors; `file_bytes` is the largest file that it may write, its output included."""
+        """Start it on three descriptors; it may write files and outputs of `file_bytes` each (in steps of 1024)."""
         helper_id = f"helper/{uuid.uuid4()}"
         request = messages.Spawn(helper_id, list(argv), cwd, dict(env), file_bytes)
         return cls(link, helper_id, await link.begin(request, *stdio))

@@ -120,12 +120,12 @@ class LocalSandbox:
         output_bytes: int = MAX_READ_BYTES,
     ) -> RunResult:
         with memory(stdin) as given, memory() as stdout, memory() as stderr:
-            helper = await Helper.start(self._link, argv, (given, stdout, stderr), cwd, env or {}, output_bytes)
+            helper = await Helper.start(self._link, argv, (given, stdout, stderr), cwd, env or {}, output_bytes + 1024)
             ended = await helper.wait(timeout_seconds)
             if not ended:
                 await helper.kill()
-            outputs = [messages.read_memory(fd) for fd in (stdout, stderr)]
-        full = any(len(output) >= output_bytes for output in outputs)
+            outputs = [messages.read_memory(fd, output_bytes) for fd in (stdout, stderr)]
+            full = any(os.fstat(fd).st_size > output_bytes for fd in (stdout, stderr))
         return RunResult(await helper.status(), outputs[0], outputs[1], truncated=full, timed_out=not ended)
 
     def archive(self, paths: Sequence[str], *, root: str = WORKSPACE) -> AsyncIterator[bytes]:

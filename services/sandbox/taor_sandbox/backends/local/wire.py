@@ -125,7 +125,7 @@ class Link:
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         for future in [future for future in self._waiting.values() if not future.done()]:
-            future.set_exception(SandboxUnreachable("the connection with the agent ended"))
+            _fail(future, SandboxUnreachable("the connection with the agent ended"))
         for event in [event for watchers in self._watchers.values() for event in watchers]:
             event.set()
 
@@ -162,9 +162,15 @@ class Link:
                 os.close(fd)
             return
         if isinstance(packet.message, Refused):
-            future.set_exception(_meaning(packet.message))
+            _fail(future, _meaning(packet.message))
         else:
             future.set_result(Answer(packet.message, tuple(packet.fds)))
+
+
+def _fail(future: asyncio.Future[Answer], error: BackendError) -> None:
+    """Fail a reply; that nobody waits for it any more is no reason for a warning."""
+    future.set_exception(error)
+    future.exception()
 
 
 def _meaning(refused: Refused) -> BackendError:
