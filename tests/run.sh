@@ -11,7 +11,7 @@ trap 'rm -f "$TAOR_TEST_OPTIN_REPORT"' EXIT
 # 5: nothing was collected, which is no failure where options narrow the choice.
 level() { python -m pytest "tests/$@" -q -p no:cacheprovider || { [ $? -eq 5 ] && [ $# -gt 1 ]; }; }
 
-for part in ${parts:-check unit contract service mutants crash e2e}; do
+for part in ${parts:-check unit contract service mutants e2e}; do
   if [ "$part" = check ]; then aloud check sh tests/check.sh; else aloud "$part" level "$part" "$@"; fi
 done
 [ ! -s "$TAOR_TEST_OPTIN_REPORT" ] || { echo 'left out, because they need something special (--optin):' && sort "$TAOR_TEST_OPTIN_REPORT"; }
