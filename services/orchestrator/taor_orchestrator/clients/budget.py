@@ -14,10 +14,10 @@ from taor_orchestrator.build import Claim
 from taor_orchestrator.clients.patience import patiently
 from taor_orchestrator.model.port import Usage
 from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need
-from taor_orchestrator.ports import Advanced
+from taor_orchestrator.ports import Advanced, Budget
 
 
-class BudgetClient:
+class BudgetClient(Budget):
     """Implements the `Budget` port."""
 
     def __init__(self, channel: grpc.aio.Channel, clock: Clock) -> None:

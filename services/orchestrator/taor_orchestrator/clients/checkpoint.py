@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 
 import grpc
@@ -12,11 +13,12 @@ from taor_orchestrator.build import Claim
 from taor_orchestrator.clients.patience import patiently
 from taor_orchestrator.history import Entry, EntryKind, History, ModelCall
 from taor_orchestrator.model.port import Usage
+from taor_orchestrator.ports import Checkpoint
 
 ATTACH_SECONDS = 60.0
 
 
-class CheckpointClient:
+class CheckpointClient(Checkpoint):
     """Implements the `Checkpoint` port."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
@@ -100,7 +102,7 @@ def _call(message: pb.ModelCall) -> ModelCall:
         usage=_usage(message.usage) if message.HasField("usage") else None,
         stop_reason=message.stop_reason,
         price_id=message.price_id,
-        start_time=message.start_time.ToDatetime(),
+        start_time=message.start_time.ToDatetime(datetime.UTC),
     )
 
 

@@ -10,7 +10,7 @@ from taor.sandbox.v1 import sandbox_pb2_grpc
 
 from taor_orchestrator.build import Claim
 from taor_orchestrator.clients.patience import patiently
-from taor_orchestrator.ports import Attached, Fate
+from taor_orchestrator.ports import Attached, Fate, Sandbox
 from taor_orchestrator.toolset import (
     Bash,
     EditFile,
@@ -28,7 +28,7 @@ DISPATCH_SECONDS = 900.0
 RELEASE_SECONDS = 120.0
 
 
-class SandboxClient:
+class SandboxClient(Sandbox):
     """Implements the `Sandbox` port."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

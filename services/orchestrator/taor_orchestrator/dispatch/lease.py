@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from taor_chassis.clock import Clock
-from taor_orchestrator.ports import LeaseLost
+from taor_orchestrator.ports import Lease, LeaseLost
 
 LEASE_SECONDS = 8.0
 """How long a build stays with a worker that is not heard of."""
@@ -14,7 +14,7 @@ SAFE_SHARE = 0.7
 """A worker fences itself when this share of its lease has passed without a heartbeat."""
 
 
-class HeldLease:
+class HeldLease(Lease):
     """Implements the `Lease` port on CLOCK_BOOTTIME, which counts the time a process was stopped or suspended."""
 
     def __init__(self, clock: Clock, claimed_at_seconds: float) -> None:

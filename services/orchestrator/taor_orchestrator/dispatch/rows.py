@@ -12,7 +12,7 @@ from taor_chassis.clock import Clock
 from taor_orchestrator.build import Claim, Ended, HandedOver, Rested
 from taor_orchestrator.dispatch.hints import listen
 from taor_orchestrator.dispatch.lease import BEAT_SECONDS, HeldLease
-from taor_orchestrator.dispatch.port import Work
+from taor_orchestrator.dispatch.port import Dispatch, Work
 from taor_orchestrator.ports import DependencyDown, LeaseLost
 from taor_orchestrator.store.builds import BuildStore, NewBuild, Request
 from taor_orchestrator.store.failures import dependable
@@ -37,7 +37,7 @@ class _Held:
     task: asyncio.Task[None]
 
 
-class RowDispatch:
+class RowDispatch(Dispatch):
     """Implements the `Dispatch` port: claims what is due, keeps the leases alive, and gives back what it cannot end."""
 
     def __init__(self, dsn: str, builds: BuildStore, leases: LeaseStore, clock: Clock, slots: int) -> None:

@@ -11,7 +11,7 @@ from taor_orchestrator import localtools
 from taor_orchestrator.build import Claim
 from taor_orchestrator.events import Derived, Documented, ToolCalled, TurnTaken, derive
 from taor_orchestrator.history import Entry, EntryKind, History
-from taor_orchestrator.ports import LeaseLost, Rest
+from taor_orchestrator.ports import Builds, LeaseLost, Rest
 from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.payloads import payload_of
 
@@ -22,7 +22,7 @@ REST = "SELECT rest_build($1, $2, $3, $4, $5, $6)"
 CANCEL_ITEM = "SELECT inbox_id FROM inbox WHERE build_id = $1 AND tenant_id = $2 AND kind = 'CANCEL' LIMIT 1"
 
 
-class BuildRow:
+class BuildRow(Builds):
     """Implements the `Builds` port for one tenure; it remembers how far the log is projected."""
 
     def __init__(self, pool: asyncpg.Pool, tell: Callable[[str], None]) -> None:
