@@ -1,7 +1,7 @@
 """A supervisor over a real PostgreSQL and two stand-in parts, started the way `ensure_up` starts the real one.
 
-STAND_IN in the environment changes it: `fail` makes the second part end at once, `stubborn` makes it ignore SIGTERM,
-`orphan` makes it leave a process behind in a session of its own.
+TAOR_STAND_IN in the environment changes it: `fail` makes the second part end at once, `deaf` makes it never serve,
+`stubborn` makes it ignore SIGTERM; `orphan` leaves a process behind in a session of its own.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def compose(folders: Folders, endpoints: Endpoints) -> Sequence[Stage]:
         await ensure_databases(cluster, passwords, ROLES)
 
     wish = os.environ.get("TAOR_STAND_IN", "")
-    flags = {"fail": ("--fail",), "stubborn": ("--ignore-sigterm",)}.get(wish, ())
+    flags = {"fail": ("--fail",), "deaf": ("--deaf",), "stubborn": ("--ignore-sigterm",)}.get(wish, ())
     chores = (Chore("first", Launch((sys.executable, "-c", ORPHAN))),) if wish == "orphan" else ()
     parts = (_part("first", endpoints.budget), _part("second", endpoints.orchestrator, *flags))
     return (

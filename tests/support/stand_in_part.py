@@ -1,10 +1,9 @@
-"""A stand-in for a service: `stand_in_part.py HOST:PORT [--ignore-sigterm] [--fail]` accepts connections until SIGTERM.
+"""A stand-in for a service: `stand_in_part.py HOST:PORT [--FLAG]` accepts connections until SIGTERM.
 
-It writes its environment to standard error first, so that a test can see what reached it.
+--ignore-sigterm, --fail (ends at once) and --deaf (accepts nothing) make it misbehave.
 """
 
 import asyncio
-import os
 import signal
 import sys
 
@@ -21,7 +20,8 @@ async def serve(address: str, ignore_sigterm: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.stderr.write(f"environment {sorted(os.environ)}\n")
+    if "--deaf" in sys.argv:
+        signal.pause()
     if "--fail" in sys.argv:
         sys.exit("the stand-in was told to fail")
     asyncio.run(serve(sys.argv[1], "--ignore-sigterm" in sys.argv))

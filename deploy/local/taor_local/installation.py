@@ -24,6 +24,8 @@ POLL_SECONDS = 0.03
 UP_SECONDS = 90.0
 DOWN_SECONDS = 60.0
 LOCK_SECONDS = 5.0
+# The second is SIGTERM before the supervisor listens for it, when it has not started anything.
+TOLD_TO_STOP = (0, -signal.SIGTERM)
 
 
 def ensure_up(options: Options, progress: Progress, *, program: Sequence[str] = SUPERVISOR) -> Endpoints:
@@ -93,11 +95,11 @@ class Starter:
             if pid == 0:
                 return
             self._pid = None
-            match os.waitstatus_to_exitcode(wait_status):
-                case 0:
-                    raise StartFailedError("taor was told to stop while it started.")
-                case other if other != LOCKED_STATUS:
-                    raise StartFailedError(self._reason())
+            exit_status = os.waitstatus_to_exitcode(wait_status)
+            if exit_status in TOLD_TO_STOP:
+                raise StartFailedError("taor was told to stop while it started.")
+            if exit_status != LOCKED_STATUS:
+                raise StartFailedError(self._reason())
         self._pid = self._spawn()
 
     def _reason(self) -> str:

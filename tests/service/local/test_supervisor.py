@@ -4,8 +4,8 @@ import re
 import signal
 import socket
 import stat
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,15 +105,22 @@ def test_a_later_up_is_told_how_it_differs(installation_options: Options, monkey
 
 
 def test_several_ups_at_once_are_one_system(installation_options: Options) -> None:
-    answers: list[Endpoints] = []
-    threads = [threading.Thread(target=lambda: answers.append(up(installation_options))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 3
-    assert len(set(answers)) == 1
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(up, installation_options) for _ in range(3)]
+    assert len({answer.result() for answer in answers}) == 1
     assert part_of(installation_options, "first").restarts == 0
+
+
+def test_down_ends_a_start_that_is_on_its_way(installation_options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAOR_STAND_IN", "deaf")
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(up, installation_options)
+        wait_until(lambda: len(family_of(installation_options)) >= 3, "PostgreSQL and the parts start")
+        family = family_of(installation_options)
+        assert down(installation_options)
+        with pytest.raises(StartFailedError, match="told to stop"):
+            starting.result()
+    assert [process for process in family if process.is_alive()] == []
 
 
 def test_a_port_in_use_is_named_with_its_remedy(installation_options: Options) -> None:
