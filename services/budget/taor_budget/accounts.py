@@ -73,9 +73,10 @@ class Accounts:
 
     async def _bind(self, tenant_id: str, build_id: str, user_id: str, tier: str, model: str) -> Binding:
         plan = self._plans.of_tier(tier)
+        wanted = model or plan.models[0]
+        if self._prices.quote(wanted, await self._store.now()) is None:
+            raise ModelUnknown(wanted)
         chosen = plan.choose_model(model)
-        if self._prices.quote(chosen, await self._store.now()) is None:
-            raise ModelUnknown(chosen)
         await self._match_account(tenant_id, user_id, plan)
         await self._store.admit(Binding(tenant_id, build_id, user_id, chosen, tier, model))
         bound = await self._store.build(tenant_id, build_id)

@@ -68,7 +68,8 @@ class BuildRow(Builds):
 
 def _arguments(claim: Claim, history: History, cursor: int, spent_microdollars: int) -> tuple[object, ...]:
     derived = list(derive(history, cursor))
-    documents = {each.event.section: each.event.content for each in derived if isinstance(each.event, Documented)}
+    written = [each.event for each in derived if isinstance(each.event, Documented)]
+    documents = {event.section: _plain(event.content) for event in written}
     read = [(UUID(item), entry.sequence) for entry in history.entries[cursor:] for item in entry.inbox_ids]
     return (
         UUID(claim.build_id),
@@ -97,4 +98,9 @@ def _ending(tail: Entry | None, cursor: int) -> tuple[str | None, str | None, in
     if tail is None or tail.kind is not EntryKind.OUTCOME or tail.sequence <= cursor:
         return None, None, None
     outcome = localtools.read_outcome(tail.body)
-    return outcome.state.value, outcome.message, outcome.preview_port
+    return outcome.state.value, _plain(outcome.message), outcome.preview_port
+
+
+def _plain(text: str) -> str:
+    """PostgreSQL takes no NUL in a text; the log keeps it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
