@@ -135,7 +135,8 @@ def _log() -> tuple[LogRow, ...]:
     log.add(2, LogKind.ASSISTANT, {"role": "assistant", "content": finish}, log.call(SECOND_RID, SECOND_USAGE))
     done = [{"type": "tool_result", "tool_use_id": "t-1", "content": "The build is finished."}]
     log.add(2, LogKind.USER, {"role": "user", "content": done})
-    outcome = {"state": "SUCCEEDED", "message": "It runs.", "preview_port": 8000}
+    outcome: dict[str, object] = {"state": "SUCCEEDED", "message": "It runs.", "preview_port": 8000}
+    outcome |= {"verification_command": "make", "verification_outcome": RESULT}
     log.add(2, LogKind.OUTCOME, outcome, inbox=("in-1",))
     return tuple(log.rows)
 
@@ -201,7 +202,7 @@ def _events() -> tuple[Event, ...]:
         (5, TurnTaken(2, "", SECOND_USAGE.prompt_tokens, 920, 55)),
         (5, ToolCalled(f"{SECOND_RID}/0", "finish", "")),
         (6, ToolAnswered(f"{SECOND_RID}/0", "finish", False, "The build is finished.")),
-        (7, Ended(BuildState.SUCCEEDED, "It runs.", "", "", 8000)),
+        (7, Ended(BuildState.SUCCEEDED, "It runs.", "make", RESULT, 8000)),
     )
     return tuple(
         Event(number, log_sequence, BEGAN + timedelta(seconds=number), what)

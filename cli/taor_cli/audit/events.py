@@ -5,13 +5,14 @@ from itertools import zip_longest
 
 from taor_cli.audit.evidence import Evidence, LogKind, LogRow
 from taor_cli.audit.findings import Check, Finding
-from taor_cli.audit.messages import ToolUse, fields, tool_results, tool_uses
+from taor_cli.audit.messages import ToolUse, fields, said, tool_results, tool_uses
 from taor_cli.events import Documented, Ended, Event, Narrated, ToolAnswered, ToolCalled, TurnTaken
 
 # One derived fact: its kind, the entry it comes from, and what it says.
 Fact = tuple[object, ...]
 _KINDS = ("turn", "call", "answer", "end")
 _KINDS_AT_REST = (*_KINDS, "narration", "documentation")
+_OUTCOME = ("state", "message", "preview_port", "verification_command", "verification_outcome")
 # The tools whose whole effect is to tell something: the kind of fact, and the argument that is told.
 _LOCAL = {"narrate": ("narration", "message"), "document": ("documentation", "section")}
 
@@ -55,7 +56,7 @@ def _fact_of_event(event: Event) -> Fact | None:
     match event.what:
         case TurnTaken() as turn:
             numbers = (turn.prompt_tokens, turn.cache_read_tokens, turn.output_tokens)
-            return ("turn", event.log_sequence, turn.turn, *numbers)
+            return ("turn", event.log_sequence, turn.turn, *numbers, turn.text)
         case ToolCalled() as called:
             return ("call", event.log_sequence, called.op_id, called.tool)
         case ToolAnswered() as answered:
@@ -65,7 +66,8 @@ def _fact_of_event(event: Event) -> Fact | None:
         case Documented(section):
             return ("documentation", section)
         case Ended() as ended:
-            return ("end", event.log_sequence, ended.state.value, ended.message, ended.preview_port)
+            proof = (ended.verification_command, ended.verification_outcome)
+            return ("end", event.log_sequence, ended.state.value, ended.message, ended.preview_port, *proof)
         case _:
             return None
 
@@ -76,14 +78,14 @@ def _facts_of_log(rows: tuple[LogRow, ...]) -> Iterator[Fact]:
         match row.kind:
             case LogKind.ASSISTANT:
                 turn += 1
-                yield ("turn", row.sequence, turn, *_numbers(row))
+                yield ("turn", row.sequence, turn, *_numbers(row), said(row))
                 for use in tool_uses(row):
                     yield ("call", row.sequence, _op_id(row, use), use.name)
             case LogKind.USER:
                 yield from _answered(rows, row)
             case LogKind.OUTCOME:
                 outcome = fields(row)
-                yield ("end", row.sequence, outcome.get("state"), outcome.get("message"), outcome.get("preview_port"))
+                yield ("end", row.sequence, *(outcome.get(name) for name in _OUTCOME))
             case LogKind.HEAD | LogKind.UNKNOWN:
                 pass
 

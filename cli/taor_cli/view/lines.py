@@ -21,6 +21,8 @@ from taor_cli.events import (
 from taor_cli.view.text import duration, last_lines, one_line, tokens
 
 FAILURE_LINES = 4
+# Calls whose whole effect is told by an event of its own.
+TOLD_ELSEWHERE = frozenset({"narrate", "document", "finish"})
 
 
 class Tone(Enum):
@@ -48,7 +50,7 @@ def lines_of(what: What) -> tuple[Line, ...]:
         case TurnTaken():
             return _turn(what)
         case ToolCalled():
-            return (Line("›", f"{what.tool} {one_line(what.summary, 120)}".rstrip(), Tone.PLAIN),)
+            return _call(what)
         case ToolAnswered():
             return _answer(what)
         case Narrated():
@@ -77,6 +79,12 @@ def _turn(turn: TurnTaken) -> tuple[Line, ...]:
     numbers = f"{tokens(turn.prompt_tokens)} in{cached}, {tokens(turn.output_tokens)} out tokens"
     head = Line("●", f"turn {turn.turn}: {numbers}", Tone.QUIET)
     return (head, Line(" ", one_line(turn.text), Tone.PLAIN)) if turn.text.strip() else (head,)
+
+
+def _call(call: ToolCalled) -> tuple[Line, ...]:
+    if call.tool in TOLD_ELSEWHERE:
+        return ()
+    return (Line("›", f"{call.tool} {one_line(call.summary, 120)}".rstrip(), Tone.PLAIN),)
 
 
 def _answer(answer: ToolAnswered) -> tuple[Line, ...]:
