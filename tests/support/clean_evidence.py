@@ -56,6 +56,7 @@ def clean_evidence() -> Evidence:
         ),
         checkpoint_epoch=2,
         log=log,
+        log_unreadable="",
         holds=holds,
         prices=_prices(),
         journal=journal,

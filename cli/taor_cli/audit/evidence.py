@@ -211,6 +211,8 @@ class Evidence:
     inspection: Inspection
     checkpoint_epoch: int
     log: tuple[LogRow, ...]
+    log_unreadable: str
+    """Why the log could not be read to its end; empty as a rule."""
     holds: tuple[Hold, ...]
     prices: tuple[Price, ...]
     journal: tuple[JournalRow, ...]

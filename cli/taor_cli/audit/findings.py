@@ -23,6 +23,8 @@ class Check:
     look: Callable[[Evidence], Iterator[Finding]]
     at_rest_only: bool = False
     """Whether it says something only of a build that nobody works on at the moment."""
+    reads_log: bool = True
+    """Whether it says nothing where the log cannot be read to its end."""
 
 
 def log_row(sequence: int) -> str:

@@ -4,6 +4,7 @@ The order matters where one thing must lie within another: what must lie within 
 gives no false alarm.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +36,7 @@ from taor_cli.events import Event
 from taor_cli.exits import ThingFailedError
 
 STREAM_SECONDS = 60.0
+QUIET_SECONDS = 5.0
 MAX_JOURNAL_ROWS = 500_000
 
 
@@ -45,7 +47,7 @@ async def gather(clients: Clients, build: Build, model_record: Path | None) -> E
     checkpoint_epoch = await reader.checkpoint_epoch()
     sandbox, operations, snapshots = await reader.sandbox()
     events = [event async for event in reader.events()]
-    log = [row async for row in reader.log()]
+    log, unreadable = await reader.log()
     holds = [hold async for hold in reader.holds()]
     journal, balances = await reader.journal()
     prices = await reader.prices()
@@ -55,7 +57,8 @@ async def gather(clients: Clients, build: Build, model_record: Path | None) -> E
         build=await reader.build(),
         inspection=inspection,
         checkpoint_epoch=checkpoint_epoch,
-        log=tuple(log),
+        log=log,
+        log_unreadable=unreadable,
         holds=tuple(holds),
         prices=prices,
         journal=journal,
@@ -87,16 +90,22 @@ class _Reader:
         return wire.inspection(await self._clients.orchestrator.InspectBuild(request))
 
     async def events(self) -> AsyncIterator[Event]:
-        """All events that there are when the reading begins."""
+        """All events that there are when the reading begins, or those that come."""
         last = self._build.last_event_sequence
         if not last:
             return
         request = orchestrator_pb2.WatchBuildRequest(build_id=self._id)
-        async for response in self._clients.orchestrator.WatchBuild(request, timeout=STREAM_SECONDS):
+        stream = aiter(self._clients.orchestrator.WatchBuild(request, timeout=STREAM_SECONDS))
+        sequence = 0
+        while sequence < last:
+            try:
+                async with asyncio.timeout(QUIET_SECONDS):
+                    response = await anext(stream)
+            except (StopAsyncIteration, TimeoutError):
+                return  # an event that never comes is for the check to find
             event = translate.event(response.event)
+            sequence = event.sequence
             yield event
-            if event.sequence >= last:
-                return
 
     async def checkpoint_epoch(self) -> int:
         """The fence of the history; 0 before its first claim."""
@@ -108,16 +117,23 @@ class _Reader:
                 raise
             return 0
 
-    async def log(self) -> AsyncIterator[LogRow]:
-        """The log from its beginning."""
+    async def log(self) -> tuple[tuple[LogRow, ...], str]:
+        """The log from its beginning, and what stands in the way of reading it to its end: nothing, as a rule."""
         request = checkpoint_pb2.ReadLogRequest(build_id=self._id)
+        rows: list[LogRow] = []
+        unreadable = ""
         try:
             async for response in self._clients.checkpoint.ReadLog(request, timeout=STREAM_SECONDS):
-                for entry in response.entries:
-                    yield wire.log_row(entry)
+                rows += map(wire.log_row, response.entries)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.NOT_FOUND:
-                raise
+            match error.code():
+                case grpc.StatusCode.NOT_FOUND:
+                    pass  # never claimed: there is no log yet
+                case grpc.StatusCode.DATA_LOSS:
+                    unreadable = error.details() or "an entry cannot be read"
+                case _:
+                    raise
+        return tuple(rows), unreadable
 
     async def sandbox(self) -> tuple[Sandbox | None, tuple[Operation, ...], tuple[Snapshot, ...]]:
         """The sandbox with its journal and snapshots; nothing when there never was one."""

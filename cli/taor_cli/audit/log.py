@@ -11,6 +11,9 @@ from taor_cli.audit.messages import is_object, tool_results, tool_uses
 
 def whole(evidence: Evidence) -> Iterator[Finding]:
     """1: entries 1..head without a gap, epochs and segments never fall, each hash is that of its bytes."""
+    if evidence.log_unreadable:
+        yield Finding("log", evidence.log_unreadable)
+        return
     for expected, row in enumerate(evidence.log, start=1):
         if row.sequence != expected:
             yield Finding(log_row(expected), f"is missing; entry {row.sequence} stands in its place")
@@ -71,7 +74,7 @@ def as_sent(evidence: Evidence) -> Iterator[Finding]:
 
 
 CHECKS = (
-    Check(1, "the log has no gap, and every hash is that of its bytes", whole),
+    Check(1, "the log has no gap, and every hash is that of its bytes", whole, reads_log=False),
     Check(2, "every tool call is answered once, in order", answered),
     Check(3, "every request was the one that the log asks for", as_sent),
 )

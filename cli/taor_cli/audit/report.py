@@ -23,6 +23,8 @@ class Verdict(StrEnum):
     BROKEN = "broken"
     NOT_NOW = "not now"
     """It says something only of a build that rests."""
+    UNREADABLE = "unreadable"
+    """The log cannot be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,25 @@ def audit(evidence: Evidence) -> tuple[Line, ...]:
 
 def lines(report: tuple[Line, ...]) -> Iterator[tuple[str, bool]]:
     """The report for people: each line with whether it is bad news."""
-    marks = {Verdict.CLEAN: "✓", Verdict.BROKEN: "✗", Verdict.NOT_NOW: "–"}
     for line in report:
-        later = " (only of a build at rest)" if line.verdict is Verdict.NOT_NOW else ""
-        yield f"{marks[line.verdict]} {line.number:>2} {line.title}{later}", line.verdict is Verdict.BROKEN
+        mark, remark = _MARKS[line.verdict]
+        yield f"{mark} {line.number:>2} {line.title}{remark}", line.verdict is Verdict.BROKEN
         for finding in line.findings:
             yield f"     {finding.row}: {finding.message}", True
+
+
+_MARKS = {
+    Verdict.CLEAN: ("✓", ""),
+    Verdict.BROKEN: ("✗", ""),
+    Verdict.NOT_NOW: ("–", " (only of a build at rest)"),
+    Verdict.UNREADABLE: ("–", " (the log cannot be read)"),
+}
 
 
 def _run(check: Check, evidence: Evidence) -> Line:
     if check.at_rest_only and not evidence.build.state.is_resting:
         return Line(check.number, check.title, Verdict.NOT_NOW)
+    if check.reads_log and evidence.log_unreadable:
+        return Line(check.number, check.title, Verdict.UNREADABLE)
     findings = tuple(islice(check.look(evidence), MAX_FINDINGS_PER_CHECK))
     return Line(check.number, check.title, Verdict.BROKEN if findings else Verdict.CLEAN, findings)

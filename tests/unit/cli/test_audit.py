@@ -217,6 +217,14 @@ def test_a_build_at_work_is_judged_only_by_what_must_hold_at_every_moment() -> N
     assert [line.number for line in report if line.verdict is Verdict.NOT_NOW] == [9, 12, 14]
 
 
+def test_a_log_that_cannot_be_read_is_one_finding_and_not_many() -> None:
+    evidence = clean_evidence()
+    unreadable = replace(evidence, log=evidence.log[:3], log_unreadable="the stored entry 4 is not what was appended")
+    report = audit(unreadable)
+    assert found(unreadable) == {1: ["log"]}
+    assert [line.number for line in report if line.verdict is Verdict.UNREADABLE] == [2, 3, 4, 5, 6, 7, 9, 10, 13, 14]
+
+
 def test_what_a_fork_inherited_is_not_audited_as_its_own() -> None:
     evidence = clean_evidence()
     first = evidence.log[2]
