@@ -105,6 +105,15 @@ async def test_a_file_that_fails_leaves_nothing_and_names_its_line(database: str
     assert await migrate(database, package.name) == ("0002_pre_b.sql", "0003_pre_c.sql")
 
 
+async def test_a_file_and_its_record_are_one_commit(database: str, package: Package) -> None:
+    await migrate(database, package.name)
+    forbid = "ALTER TABLE taor_migrations ADD CONSTRAINT full_up CHECK (name NOT LIKE '0002%')"
+    package.write("migrations/0002_pre_b.sql", f"INSERT INTO trace VALUES ('b'); {forbid}")
+    with pytest.raises(MigrationError, match="full_up"):
+        await migrate(database, package.name)
+    assert await fetch(database, STEPS) == []
+
+
 async def test_migrations_started_together_apply_each_file_once(database: str, package: Package) -> None:
     package.write("migrations/0002_pre_b.sql", "INSERT INTO trace SELECT 'b' FROM pg_sleep(0.1)")
     applied = await asyncio.gather(*(migrate(database, package.name) for _ in range(4)))

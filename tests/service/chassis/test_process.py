@@ -75,12 +75,12 @@ async def test_sigterm_lets_open_calls_end_closes_streams_and_then_the_parts(lis
     async with serving(listen) as (process, probe):
         stream = aiter(probe.server_stream(b"", timeout=60))
         assert await anext(stream) == b"tick"
-        health = HealthStub(probe.channel).Watch(HealthCheckRequest())
-        assert (await health.read()).status == HealthCheckResponse.SERVING
+        health = aiter(HealthStub(probe.channel).Watch(HealthCheckRequest()))
+        assert (await anext(health)).status == HealthCheckResponse.SERVING
         slow = asyncio.ensure_future(probe.unary(b"0.5"))
         await logged(process, "sleeping")
         process.send_signal(signal.SIGTERM)
-        assert (await health.read()).status == HealthCheckResponse.NOT_SERVING
+        assert [answer.status async for answer in health] == [HealthCheckResponse.NOT_SERVING]
         assert await collect(stream) == [b"bye"]
         assert await slow == b"0.5"
         code, lines = await outcome(process)
