@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from taor_cli.results import get_status
 from taor_local.folders import Folders
 from taor_local.options import Options
 from taor_local.postgres import SUPERUSER, Cluster
+from taor_local.processes import descendants
 from tests.support.command import taor
-from tests.support.installation import temporary_installation
+from tests.support.installation import process_of, temporary_installation
 
 SECONDS = 120.0
 
@@ -182,3 +184,14 @@ async def _execute(options: Options, database: str, statements: str) -> None:
         await connection.execute(f"SET session_replication_role = replica; {statements}")
     finally:
         await connection.close()
+
+
+def test_a_preview_stops_answering_when_its_sandbox_is_killed(demo: Demo) -> None:
+    """The last of this file: what comes after it would have no sandbox."""
+    sandbox = process_of(demo.options, "sandbox")
+    for process in descendants(sandbox.pid):
+        process.send(signal.SIGKILL)
+    said = taor(demo.options, "preview", demo.build_id)
+    assert said.status != 0, said.out
+    audited = taor(demo.options, "audit", demo.build_id)
+    assert audited.status == 0, audited.out + audited.err
