@@ -40,8 +40,17 @@ SERVICE_NAME = "taor.sandbox.v1.SandboxService"
 
 @asynccontextmanager
 async def application(config: SandboxConfig, stopping: asyncio.Event) -> AsyncIterator[Sequence[Registration]]:
+    """The service on the backend that the configuration names."""
+    async with running_backend(config) as backend, assembled(config, backend, stopping) as services:
+        yield services
+
+
+@asynccontextmanager
+async def assembled(
+    config: SandboxConfig, backend: Backend, stopping: asyncio.Event
+) -> AsyncIterator[Sequence[Registration]]:
     """Open the parts, yield the service, and close the parts after the server has stopped; sandboxes go on."""
-    async with running_pool(config.dsn, max_size=config.pool_size) as pool, running_backend(config) as backend:
+    async with running_pool(config.dsn, max_size=config.pool_size) as pool:
         builds, sandboxes, operations, snapshots = Builds(pool), Sandboxes(pool), Operations(pool), Snapshots(pool)
         blobs, sessions = DirectoryBlobs(config.blobs), Sessions(backend)
         claims, journal, destroyer = Claims(builds, sessions), Journal(builds), Destroyer(sandboxes, backend)

@@ -32,7 +32,7 @@ class Download:
             yield piece
 
     async def _live(self, build: Build) -> AsyncIterator[bytes]:
-        """The files as they stand; raises StaleGeneration when the sandbox is found to be lost before the first piece."""
+        """The files as they stand; raises StaleGeneration when the sandbox is lost before the first piece."""
         sandbox = await self._sessions.sandbox(build)
         begun = False
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from taor_sandbox.app import running_backend
 from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
 
@@ -24,8 +25,9 @@ def sandbox_config(migrated_database: Callable[[str], str], tmp_path: Path) -> S
 @pytest.fixture
 async def harness(sandbox_config: SandboxConfig) -> AsyncIterator[Harness]:
     """A running service with one build; its sandboxes are destroyed afterwards."""
-    harness = Harness(sandbox_config)
-    await harness.start()
-    yield harness
-    await harness.destroy_sandboxes()
-    await harness.stop()
+    async with running_backend(sandbox_config) as backend:
+        harness = Harness(sandbox_config, backend)
+        await harness.start()
+        yield harness
+        await harness.stop()
+        await harness.destroy_sandboxes()

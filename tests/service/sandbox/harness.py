@@ -1,6 +1,8 @@
 """Starts and stops the service within a test, and speaks to it for one build."""
 
 import asyncio
+import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,11 +15,18 @@ from taor.sandbox.v1.sandbox_pb2_grpc import SandboxServiceStub
 
 from taor_chassis.boundary import error_info
 from taor_chassis.client import open_channel
+from taor_chassis.database import running_pool
 from taor_chassis.server import running_server
-from taor_sandbox.app import application
-from taor_sandbox.backends.local.backend import open_backend
-from taor_sandbox.backends.port import Sandbox
+from taor_sandbox.app import assembled
+from taor_sandbox.backends.port import Backend, Sandbox
+from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.config import SandboxConfig
+from taor_sandbox.destroyer import Destroyer
+from taor_sandbox.reaper import Reaper
+from taor_sandbox.sessions import Sessions
+from taor_sandbox.store.builds import Builds
+from taor_sandbox.store.sandboxes import Sandboxes
+from taor_sandbox.store.snapshots import Snapshots
 
 Answer = TypeVar("Answer")
 
@@ -50,29 +59,37 @@ class Following:
 class Harness:
     """One service, one build."""
 
-    def __init__(self, config: SandboxConfig) -> None:
+    def __init__(self, config: SandboxConfig, backend: Backend) -> None:
         self.config = config
+        self.backend = backend
         self.build_id = str(uuid.uuid4())
         self.epoch = 1
         self.owner = "boot-1"
         self.attaches = 0
         self.generation = 0
         self._stack = AsyncExitStack()
+        self._channels = AsyncExitStack()
 
     async def start(self) -> None:
         """Start the service and dial it."""
         stopping = asyncio.Event()
-        services = await self._stack.enter_async_context(application(self.config, stopping))
+        services = await self._stack.enter_async_context(assembled(self.config, self.backend, stopping))
         address = await self._stack.enter_async_context(
             running_server(services=services, token=self.config.token, stopping=stopping, drain_seconds=1)
         )
+        self.pool = await self._stack.enter_async_context(running_pool(self.config.dsn, max_size=2))
+        self.reaper = self._make_reaper()
+        await self.dial(address)
+
+    async def dial(self, address: str) -> None:
+        """Speak to a service that is there."""
         channel = open_channel(address, token=self.config.token, default_timeout_seconds=30)
-        self.stub = SandboxServiceStub(await self._stack.enter_async_context(channel))
+        self.stub = SandboxServiceStub(await self._channels.enter_async_context(channel))
 
     async def stop(self) -> None:
         """Drain and stop; sandboxes go on."""
         await self._stack.aclose()
-        self._stack = AsyncExitStack()
+        await self._channels.aclose()
 
     async def restart(self) -> None:
         """Stop and start again, as a new release would."""
@@ -81,10 +98,24 @@ class Harness:
 
     async def destroy_sandboxes(self) -> None:
         """Leave nothing of this test running."""
-        backend = await open_backend(self.config.data)
-        for listing in await backend.list():
-            await backend.destroy(listing.provider_id)
-        await backend.close()
+        for listing in await self.backend.list():
+            await self.backend.destroy(listing.provider_id)
+
+    def _make_reaper(self) -> Reaper:
+        """A reaper as another replica of the service would run it."""
+        builds, sandboxes, snapshots = Builds(self.pool), Sandboxes(self.pool), Snapshots(self.pool)
+        destroyer = Destroyer(sandboxes, self.backend)
+        blobs = DirectoryBlobs(self.config.blobs)
+        return Reaper(builds, sandboxes, snapshots, Sessions(self.backend), destroyer, self.backend, blobs)
+
+    async def pass_time(self, interval: str) -> None:
+        """Let the database's clock run ahead."""
+        await self.pool.execute(f"UPDATE taor_clock_offset SET offset_by = offset_by + interval '{interval}'")
+
+    def age_blobs(self) -> None:
+        """Let every blob look two hours old."""
+        for path in self.config.blobs.glob("*/*/*"):
+            os.utime(path, (time.time() - 7200, time.time() - 7200))
 
     async def attach(self, *, tail_sequence: int = 0) -> pb.AttachBuildResponse:
         """Attach once more under the present epoch and owner."""
@@ -194,18 +225,14 @@ class Harness:
 
     async def lose_sandbox(self) -> None:
         """Let the sandbox vanish, as providers do."""
-        backend = await open_backend(self.config.data)
-        await backend.destroy(f"{self.build_id}/{self.generation}")
-        await backend.close()
+        await self.backend.destroy(f"{self.build_id}/{self.generation}")
 
     @asynccontextmanager
     async def sandbox(self) -> AsyncIterator[Sandbox]:
         """A handle of our own on the sandbox."""
-        backend = await open_backend(self.config.data)
-        sandbox = await backend.attach(f"{self.build_id}/{self.generation}")
+        sandbox = await self.backend.attach(f"{self.build_id}/{self.generation}")
         yield sandbox
         await sandbox.close()
-        await backend.close()
 
     async def until_state(self, wanted: pb.GetSandboxResponse.State.ValueType) -> None:
         """Wait until the sandbox stands there."""

@@ -70,12 +70,12 @@ async def ended(folder: Folder) -> AsyncIterator[None]:
 async def _start(launcher: Launcher, folder: Folder, lock: int, deadline: float) -> Link:
     state = folder.read_state()
     await _wait_gone(state, deadline)
-    info, other_end = os.pipe()
+    # Not a pipe: when this service is killed now, its broken end would kill bubblewrap between the agent and its go.
+    info = messages.memory_file(b"")
     try:
-        _spawn(launcher, folder, state, lock, other_end)
-        os.close(other_end)
+        _spawn(launcher, folder, state, lock, info)
         link = await _greet(Link.connect(folder))
-        pid = int(json.loads(os.read(info, 4096))["child-pid"])
+        pid = int(json.loads(messages.read_memory(info))["child-pid"])
     except SandboxUnreachable as error:
         complaint = folder.log.read_text(errors="replace")[-2000:]
         raise BackendUnavailable(f"the sandbox did not start: {complaint or error}") from error
