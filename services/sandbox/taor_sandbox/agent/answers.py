@@ -67,8 +67,6 @@ class Answers:
                 return files.stat_path(path), []
             case messages.Dial(port):
                 return Done(), [_dial(port)]
-            case messages.Listen(port):
-                return Done(), [socket.create_server(("127.0.0.1", port)).detach()]
             case messages.Freeze():
                 return self._freeze(connection), []
             case messages.Thaw():

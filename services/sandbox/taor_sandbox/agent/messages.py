@@ -99,12 +99,6 @@ class Dial(NamedTuple):
     port: int
 
 
-class Listen(NamedTuple):
-    """Listen on the sandbox's loopback. Reply: Done with the listening socket."""
-
-    port: int
-
-
 class Freeze(NamedTuple):
     """Stop everything that runs, start nothing. Reply: Done or Refused."""
 
@@ -193,7 +187,6 @@ Request = (
     | Open
     | Stat
     | Dial
-    | Listen
     | Freeze
     | Thaw
     | ListLive

@@ -82,7 +82,7 @@ class Server:
         return self._ownerless_since + self._ownerless_seconds - time.monotonic()
 
     def _sleep_seconds(self) -> float | None:
-        check = self._operations.next_check_seconds()
+        check = self._operations.pause_seconds()
         if self._connections:
             return check
         left = max(0.0, self._ownerless_left())

@@ -18,7 +18,8 @@ from taor_sandbox.backends.errors import InvalidRequest, SandboxGone
 from taor_sandbox.backends.port import Limits
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[0-9]{1,10}")
-_LAST_UID = 9_999
+_UIDS = 1_500
+"""How many sandboxes root can have at once; from the usual first id on it stops short of `nobody`, 65534."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Shelf:
 
     def take_uid(self, first: int) -> int:
         """A user id from `first` on that no other sandbox of this root has."""
-        for uid in range(first, first + _LAST_UID):
+        for uid in range(first, first + _UIDS):
             with contextlib.suppress(FileExistsError):
                 (self.root / ".uids" / str(uid)).mkdir(parents=True)
                 return uid

@@ -105,10 +105,6 @@ class LocalSandbox:
     async def kill(self, op_id: str) -> None:
         await self._link.call(messages.Done, messages.Kill(op_id, "KILLED"))
 
-    async def live(self) -> Sequence[str]:
-        """Operations whose shell runs now."""
-        return (await self._link.call(messages.LiveOperations, messages.ListLive())).op_ids
-
     async def run(
         self,
         argv: Sequence[str],
