@@ -52,7 +52,7 @@ async def assembled(
     """Open the parts, yield the service, and close the parts after the server has stopped; sandboxes go on."""
     async with running_pool(config.dsn, max_size=config.pool_size) as pool:
         builds, sandboxes, operations, snapshots = Builds(pool), Sandboxes(pool), Operations(pool), Snapshots(pool)
-        blobs, sessions = DirectoryBlobs(config.blobs), Sessions(backend)
+        blobs, sessions = DirectoryBlobs(config.blobs, SystemClock()), Sessions(backend)
         claims, journal, destroyer = Claims(builds, sessions), Journal(builds), Destroyer(sandboxes, backend)
         generations = Generations(
             Stores(builds, sandboxes, operations), sessions, backend, Restore(snapshots, blobs), journal,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from taor_chassis.clock import SystemClock
 from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, Blobs
 
@@ -17,7 +18,7 @@ EMPTY = hashlib.sha256().hexdigest()
 @pytest.fixture(params=["directory"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
     """An empty store."""
-    adapters = {"directory": lambda: DirectoryBlobs(tmp_path / "blobs")}
+    adapters = {"directory": lambda: DirectoryBlobs(tmp_path / "blobs", SystemClock())}
     return adapters[request.param]()
 
 
@@ -72,7 +73,7 @@ async def test_a_tenant_cannot_name_another_place(blobs: Blobs) -> None:
 
 
 async def test_a_rotten_content_is_found_when_it_is_read(tmp_path: Path) -> None:
-    blobs = DirectoryBlobs(tmp_path)
+    blobs = DirectoryBlobs(tmp_path, SystemClock())
     await blobs.put("local", HASH, BytesIO(CONTENT))
     (tmp_path / "local" / HASH[:2] / HASH).write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(BlobCorrupt):
@@ -82,4 +83,4 @@ async def test_a_rotten_content_is_found_when_it_is_read(tmp_path: Path) -> None
 async def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "blobs").write_text("no folder")
     with pytest.raises(BlobError):
-        await DirectoryBlobs(tmp_path / "blobs").put("local", HASH, BytesIO(CONTENT))
+        await DirectoryBlobs(tmp_path / "blobs", SystemClock()).put("local", HASH, BytesIO(CONTENT))

@@ -15,6 +15,7 @@ from taor.sandbox.v1.sandbox_pb2_grpc import SandboxServiceStub
 
 from taor_chassis.boundary import error_info
 from taor_chassis.client import open_channel
+from taor_chassis.clock import SystemClock
 from taor_chassis.database import running_pool
 from taor_chassis.server import running_server
 from taor_sandbox.app import assembled
@@ -105,7 +106,7 @@ class Harness:
         """A reaper as another replica of the service would run it."""
         builds, sandboxes, snapshots = Builds(self.pool), Sandboxes(self.pool), Snapshots(self.pool)
         destroyer = Destroyer(sandboxes, self.backend)
-        blobs = DirectoryBlobs(self.config.blobs)
+        blobs = DirectoryBlobs(self.config.blobs, SystemClock())
         return Reaper(builds, sandboxes, snapshots, Sessions(self.backend), destroyer, self.backend, blobs)
 
     async def pass_time(self, interval: str) -> None:

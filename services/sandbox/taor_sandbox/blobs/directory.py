@@ -6,35 +6,39 @@ import hashlib
 import os
 import re
 import tempfile
-import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, StoredBlob
+from taor_chassis.clock import Clock
+from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, Blobs, StoredBlob
 
 _CHUNK_BYTES = 1 << 20
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
-class DirectoryBlobs:
+class DirectoryBlobs(Blobs):
     """Implements `Blobs`. A content is written aside, flushed to the disk, then renamed to its name."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clock: Clock) -> None:
         self._root = root
+        self._clock = clock
 
     async def missing(self, tenant_id: str, hashes: Collection[str]) -> set[str]:
+        """Which have no file."""
         paths = {sha256: self._path(tenant_id, sha256) for sha256 in hashes}
         return await asyncio.to_thread(lambda: {sha256 for sha256, path in paths.items() if not path.exists()})
 
     async def put(self, tenant_id: str, sha256: str, content: BinaryIO) -> None:
+        """Write a content that is on the disk when this returns."""
         try:
             await asyncio.to_thread(_store, self._path(tenant_id, sha256), sha256, content)
         except OSError as error:
             raise BlobError(f"the store cannot be written: {error}") from error
 
     async def get(self, tenant_id: str, sha256: str) -> AsyncIterator[bytes]:
+        """Read a content, and hash it on the way."""
         digest = hashlib.sha256()
         try:
             with await asyncio.to_thread(self._path(tenant_id, sha256).open, "rb") as file:
@@ -49,10 +53,13 @@ class DirectoryBlobs:
             raise BlobCorrupt(f"{sha256} has another content")
 
     async def delete(self, tenant_id: str, sha256: str) -> None:
+        """Remove the file."""
         await asyncio.to_thread(self._path(tenant_id, sha256).unlink, missing_ok=True)
 
     async def list(self, tenant_id: str) -> AsyncIterator[StoredBlob]:
-        for blob in await asyncio.to_thread(lambda: tuple(_stored(self._folder(tenant_id)))):
+        """The files, with their age by this machine's clock."""
+        now = self._clock.now().timestamp()
+        for blob in await asyncio.to_thread(lambda: tuple(_stored(self._folder(tenant_id), now))):
             yield blob
 
     def _folder(self, tenant_id: str) -> Path:
@@ -79,13 +86,12 @@ def _store(path: Path, sha256: str, content: BinaryIO) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException:  # whatever it was, no half a file stays
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def _stored(folder: Path) -> Iterator[StoredBlob]:
-    now = time.time()
+def _stored(folder: Path, now: float) -> Iterator[StoredBlob]:
     for path in folder.glob("??/*"):
         if _HASH.fullmatch(path.name):
             with contextlib.suppress(FileNotFoundError):
