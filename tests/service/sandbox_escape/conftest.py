@@ -1,3 +1,5 @@
+"""Every test here gets a real local backend, and a sandbox that is ready for claims."""
+
 import os
 
 from tests.support.sandboxes import backend, sandbox, sandbox_root

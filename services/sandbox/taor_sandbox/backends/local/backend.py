@@ -44,6 +44,7 @@ class LocalBackend:
         self._watchdog.start()
 
     async def create(self, key: str, limits: Limits) -> LocalSandbox:
+        """Lay the folder of a new key, then attach."""
         folder = self._shelf.folder(key)
         try:
             folder.read_state()
@@ -54,6 +55,7 @@ class LocalBackend:
         return await self.attach(key)
 
     async def attach(self, provider_id: str) -> LocalSandbox:
+        """Dial the agent, or start one over the files; after a restart of the machine they are not trusted."""
         self._launcher.reap()
         folder = self._shelf.folder(provider_id)
         state = folder.read_state()
@@ -62,10 +64,12 @@ class LocalBackend:
         return LocalSandbox(provider_id, state.boot_id, await connect(self._launcher, folder))
 
     async def pause(self, provider_id: str) -> None:
+        """End the agent and all that it started; the folder stays."""
         async with ended(self._shelf.folder(provider_id)):
             self._launcher.reap()
 
     async def destroy(self, provider_id: str) -> None:
+        """End the agent, take the folder off the shelf in one step, delete it."""
         folder = self._shelf.folder(provider_id)
         try:
             uid = folder.read_state().uid
@@ -85,6 +89,7 @@ class LocalBackend:
             Link.connect(self._shelf.folder(provider_id)).close()
 
     async def list(self) -> Sequence[SandboxListing]:
+        """Read the shelf; running is what holds its lock."""
         return [_listing(folder) for folder in self._shelf.folders()]
 
     async def pause_all(self) -> None:
@@ -94,6 +99,7 @@ class LocalBackend:
                 self._launcher.reap()
 
     async def close(self) -> None:
+        """Stop watching; agents live on, each for its ownerless time."""
         await self._watchdog.stop()
         self._launcher.reap()
 

@@ -123,7 +123,7 @@ async def _greet(link: Link) -> Link:
     """Make sure that an agent reads at the other end."""
     try:
         await link.call(messages.Nonce, messages.ReadNonce(), seconds=_START_SECONDS)
-    except BaseException:
+    except BaseException:  # a cancelled greeting must hang up too
         link.close()
         raise
     return link

@@ -50,22 +50,28 @@ class LocalSandbox:
 
     @property
     def provider_id(self) -> str:
+        """The key itself."""
         return self._provider_id
 
     @property
     def boot_id(self) -> str:
+        """The kernel's boot id at the time when the sandbox was made."""
         return self._boot_id
 
     async def raise_epoch(self, epoch: int) -> None:
+        """Told to the agent, which keeps it in memory and in the journal."""
         await self._link.call(messages.Done, messages.RaiseEpoch(epoch))
 
     async def write_nonce(self, nonce: str) -> None:
+        """Told to the agent, which lays the journal anew if need be."""
         await self._link.call(messages.Done, messages.WriteNonce(nonce))
 
     async def journal_nonce(self) -> str | None:
+        """Read from the journal by the agent, every time."""
         return (await self._link.call(messages.Nonce, messages.ReadNonce())).nonce
 
     async def claim(self, spec: ClaimSpec) -> bool:
+        """One request; check, claim and start happen in one step of the agent."""
         if len(spec.command.encode()) > MAX_COMMAND_BYTES or "\0" in spec.command:
             raise InvalidRequest(f"a command has at most {MAX_COMMAND_BYTES} bytes, none of them zero")
         request = messages.Claim(
@@ -82,6 +88,7 @@ class LocalSandbox:
         return (await self._link.call(messages.Claimed, request)).fresh
 
     async def claim_write(self, spec: WriteSpec) -> ClaimState:
+        """One request, with the content in a memory file."""
         if len(spec.content) > MAX_WRITE_BYTES or "\0" in spec.path:
             raise InvalidRequest(
                 f"a file is written with at most {MAX_WRITE_BYTES} bytes, to a path without zero bytes"
@@ -94,15 +101,19 @@ class LocalSandbox:
             return state_of(await self._link.call(messages.State, request, content))
 
     async def look(self, op_id: str) -> ClaimState:
+        """From the exit record, the agent's table and the claim's folder, in this order."""
         return state_of(await self._link.call(messages.State, messages.Look(op_id, False)))
 
     def follow(self, op_id: str, offsets: Offsets = START) -> AsyncIterator[OutputChunk | Exited | Dead | Unclaimed]:
+        """Outputs are read by descriptor here; the agent only tells that the command has ended."""
         return follow(self._link, op_id, offsets)
 
     def log_path(self, op_id: str, stream: Stream) -> str:
+        """Below the journal, in the claim's folder."""
         return f"{JOURNAL}/claims/{op_id.replace('/', '~')}/{stream.value}"
 
     async def kill(self, op_id: str) -> None:
+        """By the agent, which waits until nothing of it is left."""
         await self._link.call(messages.Done, messages.Kill(op_id, "KILLED"))
 
     async def run(
@@ -115,6 +126,7 @@ class LocalSandbox:
         timeout_seconds: float = 30.0,
         output_bytes: int = MAX_READ_BYTES,
     ) -> RunResult:
+        """Input and outputs are memory files: nobody pumps them, and the limit of a file is the limit of an output."""
         with memory(stdin) as given, memory() as stdout, memory() as stderr:
             helper = await Helper.start(self._link, argv, (given, stdout, stderr), cwd, env or {}, output_bytes + 1024)
             ended = await helper.wait(timeout_seconds)
@@ -125,12 +137,15 @@ class LocalSandbox:
         return RunResult(await helper.status(), outputs[0], outputs[1], truncated=full, timed_out=not ended)
 
     def archive(self, paths: Sequence[str], *, root: str = WORKSPACE) -> AsyncIterator[bytes]:
+        """A tar inside writes into a pipe that is read here."""
         return archive(self._link, paths, root)
 
     async def unpack(self, stream: AsyncIterator[bytes], *, root: str = WORKSPACE) -> None:
+        """A tar inside reads from a pipe that is written here."""
         await unpack(self._link, stream, root)
 
     async def read(self, path: str, *, offset: int = 0, limit: int = MAX_READ_BYTES) -> bytes:
+        """The agent opens, as the sandbox sees the path; the bytes are read here."""
         answer = await self._link.ask(messages.Open(_inside(path)))
         fd = answer.fd()
         try:
@@ -141,10 +156,12 @@ class LocalSandbox:
             os.close(fd)
 
     async def stat(self, path: str) -> FileStat:
+        """Asked of the agent."""
         found = await self._link.call(messages.Stated, messages.Stat(_inside(path)))
         return FileStat(found.real_path, FileKind(found.kind), found.size_bytes, found.mode, found.mtime_ns)
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The agent begins the connection in the sandbox's network and hands the socket out."""
         answer = await self._link.ask(messages.Dial(port))
         sock = socket.socket(fileno=answer.fd())
         try:
@@ -156,6 +173,7 @@ class LocalSandbox:
 
     @contextlib.asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
+        """The agent stops every process and starts no command, as long as this connection lives."""
         await self._link.call(messages.Done, messages.Freeze())
         try:
             yield
@@ -164,6 +182,7 @@ class LocalSandbox:
                 await self._link.call(messages.Done, messages.Thaw())
 
     async def close(self) -> None:
+        """Hang up."""
         self._link.close()
 
 

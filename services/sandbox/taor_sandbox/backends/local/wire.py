@@ -99,7 +99,7 @@ class Link:
         future.add_done_callback(lambda _: self._waiting.pop(number, None))
         try:
             await self._send(number, request, fds)
-        except BaseException:
+        except BaseException:  # a cancelled request must not be waited for either
             future.cancel()
             raise
         return future
