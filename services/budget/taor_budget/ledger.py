@@ -202,4 +202,5 @@ def _allowance(counters: Counters, today: Today) -> Allowance:
         counters.version,
         counters.cycle_left,
         today.cycle.end,
+        counters.build_spent,
     )

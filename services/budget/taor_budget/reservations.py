@@ -120,6 +120,8 @@ class Allowance:
     account_version: int
     cycle_left_microdollars: int
     cycle_ends_at: datetime
+    build_spent_microdollars: int
+    """Of the build whose call this answers; 0 where no build is meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,7 @@ def wire_allowance_of(allowance: Allowance) -> pb.Allowance:
         account_version=allowance.account_version,
         cycle_remaining_microdollars=allowance.cycle_left_microdollars,
         cycle_end_time=_timestamp(allowance.cycle_ends_at),
+        build_spent_microdollars=allowance.build_spent_microdollars,
     )
 
 

@@ -133,5 +133,5 @@ CREATE TYPE ledger_answer AS (
     held bigint, price_id text, life_seconds double precision
 );
 CREATE TYPE ledger_allowance AS (
-    allowance bigint, hard_limit bigint, spent bigint, reserved bigint, cycle_left bigint, version bigint
+    allowance bigint, hard_limit bigint, spent bigint, reserved bigint, cycle_left bigint, version bigint, build_spent bigint
 );

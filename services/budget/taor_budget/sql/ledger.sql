@@ -232,10 +232,12 @@ BEGIN
             extract(epoch FROM r.expires_at - p_now))::ledger_answer;
 END $$;
 
--- What a user may spend today, read under the lock of the account.
-CREATE OR REPLACE FUNCTION ledger_allowance(p_tenant text, p_user text, today ledger_today)
+-- What a user may spend today, and what the build has spent, read under the lock of the account.
+CREATE OR REPLACE FUNCTION ledger_allowance(p_tenant text, p_user text, p_build uuid, today ledger_today)
 RETURNS ledger_allowance LANGUAGE sql STABLE AS $$
-    SELECT (d.allowance, d."limit", d.spent, d.reserved, greatest(c."limit" - c.spent - c.reserved, 0), a.version)::ledger_allowance
+    SELECT (d.allowance, d."limit", d.spent, d.reserved, greatest(c."limit" - c.spent - c.reserved, 0), a.version,
+            coalesce((SELECT b.spent FROM periods b WHERE b.tenant_id = p_tenant AND b.user_id = p_user
+                         AND b.period = 'build/' || p_build), 0))::ledger_allowance
       FROM accounts a
       JOIN periods d USING (tenant_id, user_id)
       JOIN periods c USING (tenant_id, user_id)
@@ -268,7 +270,7 @@ BEGIN
     IF n.k IS NOT NULL THEN
         answer := ledger_hold(p_tenant, p_user, p_build, p_epoch, at, n, today);
     END IF;
-    allowance := ledger_allowance(p_tenant, p_user, today);
+    allowance := ledger_allowance(p_tenant, p_user, p_build, today);
 END $$;
 
 -- Ends a hold without a usage: RELEASED when its call was not billed, CHARGED when nobody knows. What is ended, or was

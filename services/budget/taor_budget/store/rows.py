@@ -69,6 +69,7 @@ class Counters:
     reserved: int
     cycle_left: int
     version: int
+    build_spent: int
 
 
 @dataclass(frozen=True, slots=True)
