@@ -62,7 +62,7 @@ def clean_evidence() -> Evidence:
         journal=journal,
         balances=balances,
         operations=(_operation(),),
-        snapshots=(Snapshot("s-2", 1, f"{FIRST_RID}/2", 3), Snapshot("s-1", 1, "", 0)),
+        snapshots=(Snapshot("s-2", f"{FIRST_RID}/2", 3), Snapshot("s-1", "", 0)),
         sandbox=Sandbox("KEPT", 1, 2),
         events=_events(),
         billed=_billed(log),
@@ -154,7 +154,7 @@ def _holds() -> tuple[Hold, ...]:
 
 def _hold(rid: str, epoch: int, state: HoldState, booked: int, usage: Usage | None = None, reason: str = "") -> Hold:
     life = timedelta(minutes=30)
-    return Hold(rid, epoch, False, state, HELD, booked, f"{MODEL}@new", usage, reason, BEGAN, BEGAN + life)
+    return Hold(rid, epoch, state, HELD, booked, f"{MODEL}@new", usage, reason, BEGAN, BEGAN + life)
 
 
 def _prices() -> tuple[Price, ...]:
@@ -185,7 +185,7 @@ def _account(holds: tuple[Hold, ...]) -> tuple[tuple[JournalRow, ...], tuple[Bal
 
 def _operation() -> Operation:
     digest = hashlib.sha256(RESULT.encode()).digest()
-    return Operation(f"{FIRST_RID}/2", 3, 1, OperationState.DONE, "bash", digest, 1)
+    return Operation(f"{FIRST_RID}/2", 3, 1, OperationState.DONE, digest, 1)
 
 
 def _events() -> tuple[Event, ...]:

@@ -30,6 +30,9 @@ def told(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(f"event {len(events) + 1}", f"is missing; the build has {evidence.build.last_event_sequence}")
     if evidence.build.state.is_ended and not (events and isinstance(events[-1].what, Ended)):
         yield Finding(f"event {len(events)}", "is not the end, but the build has ended")
+    projected = evidence.inspection.projected_sequence
+    if evidence.build.state.is_resting and projected != len(evidence.log):
+        yield Finding(f"build {evidence.build.build_id}", f"is derived up to log {projected} of {len(evidence.log)}")
     yield from _compare(evidence)
 
 

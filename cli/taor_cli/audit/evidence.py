@@ -89,7 +89,6 @@ class Hold:
 
     rid: str
     epoch: int
-    is_earmark: bool
     state: HoldState
     held_microdollars: int
     booked_microdollars: int
@@ -147,7 +146,6 @@ class Operation:
     log_sequence: int
     generation: int
     state: OperationState
-    tool: str
     result_sha256: bytes
     claims: int
 
@@ -157,7 +155,6 @@ class Snapshot:
     """A snapshot of the project's files."""
 
     snapshot_id: str
-    generation: int
     covers_op_id: str
     covers_log_sequence: int
 

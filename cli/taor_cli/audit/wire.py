@@ -87,7 +87,6 @@ def hold(reservation: budget_pb2.Reservation) -> Hold:
     return Hold(
         rid=reservation.rid,
         epoch=reservation.epoch,
-        is_earmark=reservation.kind == budget_pb2.Reservation.EARMARK,
         state=_HOLDS.get(reservation.state, HoldState.UNKNOWN),
         held_microdollars=reservation.held_microdollars,
         booked_microdollars=reservation.booked_microdollars,
@@ -145,7 +144,6 @@ def operation(row: sandbox_pb2.Operation) -> Operation:
         log_sequence=row.log_sequence,
         generation=row.generation,
         state=_OPERATIONS.get(row.state, OperationState.UNKNOWN),
-        tool=row.tool,
         result_sha256=row.result_sha256,
         claims=row.claims,
     )
@@ -153,7 +151,7 @@ def operation(row: sandbox_pb2.Operation) -> Operation:
 
 def snapshot(row: sandbox_pb2.Snapshot) -> Snapshot:
     """A snapshot."""
-    return Snapshot(row.snapshot_id, row.generation, row.covers_op_id, row.covers_log_sequence)
+    return Snapshot(row.snapshot_id, row.covers_op_id, row.covers_log_sequence)
 
 
 def sandbox(row: sandbox_pb2.GetSandboxResponse) -> Sandbox:

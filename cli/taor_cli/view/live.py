@@ -52,7 +52,8 @@ def _facts(picture: Picture, now: datetime, style: str) -> Text:
     facts = Text.assemble(
         (picture.state.value, style), f"   {duration(max(elapsed_seconds, 0.0))}   turn {picture.turns}"
     )
-    facts.append(f"   {picture.tool_calls} tool calls   {picture.model} ")
+    failed = f" ({picture.failed_tool_calls} failed)" if picture.failed_tool_calls else ""
+    facts.append(f"   {picture.tool_calls} tool calls{failed}   {picture.model} ")
     if picture.scripted:
         facts.append(" SCRIPTED ", "black on yellow")
     return facts

@@ -29,7 +29,6 @@ class Picture:
     tool_calls: int = 0
     failed_tool_calls: int = 0
     running: tuple[ToolCalled, ...] = ()
-    last_sequence: int = 0
     ended: Ended | None = None
     ended_at: datetime | None = None
     money: Money | None = None
@@ -44,7 +43,7 @@ def first_picture(build: Build, *, scripted: bool) -> Picture:
 
 def observe(picture: Picture, event: Event) -> Picture:
     """The picture after one more event."""
-    picture = replace(picture, last_sequence=event.sequence, lost_seconds=None)
+    picture = replace(picture, lost_seconds=None)
     match event.what:
         case TurnTaken(turn=turn):
             return replace(picture, turns=turn)

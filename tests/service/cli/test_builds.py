@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.recorded_orchestrator import TOKEN, RecordedOrchestrator, serving, story
 
-RUN_SECONDS = 30.0
+RUN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

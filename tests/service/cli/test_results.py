@@ -20,7 +20,7 @@ from taor.sandbox.v1.sandbox_pb2_grpc import SandboxServiceServicer, add_Sandbox
 from taor_chassis.server import Registration, running_server
 from tests.support.recorded_orchestrator import TOKEN, RecordedOrchestrator, seconds_in, serving
 
-RUN_SECONDS = 30.0
+RUN_SECONDS = 60.0
 CHUNK_BYTES = 1000
 Context = grpc.aio.ServicerContext[object, object]
 

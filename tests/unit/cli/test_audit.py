@@ -165,7 +165,7 @@ BREAKS: dict[str, tuple[Break, int, str]] = {
         f"operation {FIRST_RID}/2",
     ),
     "the newest snapshot is too old": (
-        lambda it: replace(it, snapshots=(Snapshot("s-1", 1, f"{FIRST_RID}/1", 3),)),
+        lambda it: replace(it, snapshots=(Snapshot("s-1", f"{FIRST_RID}/1", 3),)),
         12,
         "snapshot s-1",
     ),
@@ -173,6 +173,7 @@ BREAKS: dict[str, tuple[Break, int, str]] = {
     "an event is dropped": (event_dropped, 13, "event 6"),
     "the last event is dropped": (lambda it: replace(it, events=it.events[:-1]), 13, "event 14"),
     "an event says something else than the log": (event_changed, 13, "answer 2 of the events"),
+    "an entry is not derived yet": (inspection(projected_sequence=6), 13, f"build {BUILD_ID}"),
     "an item was read by no entry": (row(7, lambda it: replace(it, inbox_ids=())), 14, "inbox in-1"),
     "an entry names an unknown item": (row(6, lambda it: replace(it, inbox_ids=("in-2",))), 14, "inbox in-2"),
     "money was reserved after the cancellation": (

@@ -125,13 +125,13 @@ def test_a_real_model_has_no_badge_and_an_ended_build_stops_its_clock() -> None:
     ended = replace(seen(STORY), scripted=False)
     text = drawn(panel(ended, BEGAN + timedelta(days=1)))
     assert "SCRIPTED" not in text
-    assert "SUCCEEDED   5.5 s" in text
+    assert "SUCCEEDED   5.5 s   turn 2   2 tool calls (1 failed)   model-1" in text
 
 
 def test_a_picture_is_a_fold_over_the_events() -> None:
     picture = seen(STORY)
     assert (picture.turns, picture.tool_calls, picture.failed_tool_calls) == (2, 2, 1)
-    assert (picture.state, picture.running, picture.last_sequence) == (BuildState.SUCCEEDED, (), 11)
+    assert (picture.state, picture.running) == (BuildState.SUCCEEDED, ())
 
 
 def test_a_list_and_a_page_of_builds() -> None:
