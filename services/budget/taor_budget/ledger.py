@@ -72,11 +72,11 @@ class Ledger:
         _alarm(rid, closing)
         return closing
 
-    async def allowance(self, tenant_id: str, user_id: str) -> Allowance:
-        """What the user may spend today; the first look at a day opens it."""
+    async def allowance(self, tenant_id: str, user_id: str, build_id: str | None = None) -> Allowance:
+        """What the user may spend today, and what the build has spent; the first look at a day opens it."""
         today = await self._accounts.today(tenant_id, user_id)
         for _ in range(ROLLS):
-            turned = await self._store.turn(tenant_id, user_id, today)
+            turned = await self._store.turn(tenant_id, user_id, today, build_id=build_id)
             if turned.counters is not None:
                 return _allowance(turned.counters, today)
             today = await self._accounts.roll(tenant_id, user_id, turned.at)

@@ -58,7 +58,7 @@ class BudgetService(BudgetServiceServicer):
         build = await self._build(request.build_id)
         owner = translate.short_text_of("owner", request.owner)
         undecided = await self._ledger.attach(build, translate.epoch_of(request.epoch), owner)
-        allowance = await self._ledger.allowance(build.tenant_id, build.user_id)
+        allowance = await self._ledger.allowance(build.tenant_id, build.user_id, build.build_id)
         return pb.AttachBuildResponse(
             reservations=map(translate.wire_reservation_of, undecided), allowance=translate.wire_allowance_of(allowance)
         )

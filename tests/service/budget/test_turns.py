@@ -19,3 +19,6 @@ async def test_a_build_reserves_advances_and_settles(bench: Bench) -> None:
     assert settled.closing.state == pb.Reservation.SETTLED
     assert settled.allowance.spent_microdollars == 2 * 2300
     assert settled.allowance.reserved_microdollars == 0
+    assert settled.allowance.build_spent_microdollars == 2 * 2300
+    taken_over = await bench.attach(2, "another")
+    assert taken_over.allowance.build_spent_microdollars == 2 * 2300
