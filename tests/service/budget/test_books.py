@@ -1,4 +1,4 @@
-"""The tables themselves: what they refuse whoever writes, what stays undone when a price is missing, what is indexed."""
+"""The tables themselves: what they refuse whoever writes, what is not done without a price, what is indexed."""
 
 import asyncpg
 import pytest
