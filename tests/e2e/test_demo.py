@@ -91,6 +91,9 @@ def test_the_demo_and_its_money_are_shown(demo: Demo) -> None:
     shown = taor(demo.options, "show", demo.build_id[:23])
     assert shown.status == 0, shown.err
     assert "SUCCEEDED" in shown.out
+    assert isinstance(demo.build["spent_microdollars"], int)
+    assert demo.build["spent_microdollars"] > 100_000
+    assert "$0.2" in shown.out
     listed = taor(demo.options, "list", "--json").document["builds"]
     assert isinstance(listed, list)
     assert [build["build_id"] for build in listed] == [demo.build_id]

@@ -43,6 +43,19 @@ def journaled(evidence: Evidence) -> Iterator[Finding]:
     for period in sums:
         yield Finding(f"period {period}", "is in the journal and not in the account")
     yield from _reservations_journaled(evidence)
+    if evidence.build.state.is_ended:
+        yield from _cost_shown(evidence)
+
+
+def _cost_shown(evidence: Evidence) -> Iterator[Finding]:
+    """The cost that people see is told with each settlement; what was charged after the last one may be missing."""
+    booked = sum(hold.booked_microdollars for hold in evidence.holds)
+    unknown = (HoldState.CHARGED, HoldState.EXPIRED)
+    charged = sum(hold.booked_microdollars for hold in evidence.holds if hold.state in unknown)
+    shown = evidence.build.spent_microdollars
+    if not booked - charged <= shown <= booked:
+        message = f"shows a cost of {shown} µ$, its reservations have {booked} µ$, of which {charged} µ$ are charges"
+        yield Finding(f"build {evidence.build.build_id}", message)
 
 
 def _reservations_journaled(evidence: Evidence) -> Iterator[Finding]:

@@ -139,6 +139,7 @@ BREAKS: dict[str, tuple[Break, int, str]] = {
     "the journal has 1 µ$ more": (journal_row(6, spent_delta=4_640), 8, "period cycle/2026-11-01"),
     "a journal row is gone": (lambda it: replace(it, journal=it.journal[:4] + it.journal[5:]), 8, "journal 5"),
     "a day was over its limit for a moment": (journal_row(2, limit_delta=104_638), 8, "journal 16"),
+    "a build shows another cost": (build(spent_microdollars=1), 8, f"build {BUILD_ID}"),
     "a period is not in the account": (lambda it: replace(it, balances=it.balances[:2]), 8, f"period build/{BUILD_ID}"),
     "a reservation is not journaled": (
         lambda it: replace(it, holds=(*it.holds, replace(it.holds[2], rid=f"{BUILD_ID}/1/9"))),
