@@ -1,6 +1,7 @@
 """The parts list of the sandbox service."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -34,6 +35,8 @@ from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tokens import Tokens
+
+_log = logging.getLogger(__name__)
 
 SERVICE_NAME = "taor.sandbox.v1.SandboxService"
 
@@ -93,9 +96,17 @@ async def running_backend(config: SandboxConfig) -> AsyncIterator[Backend]:
 async def background(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Let work run inside the block."""
     tasks = [asyncio.create_task(each) for each in work]
+    for task in tasks:
+        task.add_done_callback(_report)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    """Work in the background has nobody who would hear of its failure."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("work in the background failed", exc_info=error)

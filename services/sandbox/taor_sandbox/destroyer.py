@@ -1,8 +1,13 @@
 """Destroys sandboxes that nobody owns any more, for certain: the row says so before, and again after."""
 
+import logging
+
+from taor_sandbox.backends.errors import BackendError
 from taor_sandbox.backends.port import Backend
 from taor_sandbox.records import BuildKey
 from taor_sandbox.store.sandboxes import Doomed, Sandboxes
+
+_log = logging.getLogger(__name__)
 
 
 class Destroyer:
@@ -17,12 +22,13 @@ class Destroyer:
         for doomed in await self._sandboxes.doomed(key):
             await self.destroy(doomed)
 
-    async def destroy_doomed_of_tenant(self, tenant_id: str, most: int) -> int:
-        """Destroy what the builds of a tenant have left behind; returns how many."""
-        all_doomed = await self._sandboxes.doomed_of_tenant(tenant_id, most)
-        for doomed in all_doomed:
-            await self.destroy(doomed)
-        return len(all_doomed)
+    async def destroy_doomed_of_tenant(self, tenant_id: str, most: int) -> None:
+        """Destroy what a tenant's builds have left behind; one that cannot be destroyed does not stop the others."""
+        for doomed in await self._sandboxes.doomed_of_tenant(tenant_id, most):
+            try:
+                await self.destroy(doomed)
+            except BackendError as error:
+                _log.error("a sandbox could not be destroyed", exc_info=error, extra={"sandbox": doomed.sandbox_key})
 
     async def destroy(self, doomed: Doomed) -> None:
         """Return when nothing of it runs and its files are gone."""

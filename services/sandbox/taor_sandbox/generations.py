@@ -164,9 +164,11 @@ class Generations:
             try:
                 return await self._fill(build, session, sandbox)
             except AttachSuperseded:
-                await sandbox.close()
                 await self._backend.destroy(sandbox.provider_id)
                 raise
+            finally:
+                if session.sandbox is not sandbox:
+                    await sandbox.close()
 
     async def _fill(self, build: Build, session: Session, sandbox: Sandbox) -> bool:
         """Lay the journal and unpack the files; raises AttachSuperseded when nobody wants the sandbox any more."""
@@ -178,7 +180,6 @@ class Generations:
             await self._restore.unpack(build, sandbox)
         except SnapshotBad as error:
             _log.error("a snapshot is bad; an older one is tried", exc_info=error)
-            await sandbox.close()
             return False
         if not await self._sandboxes.live(build.key, build.generation):
             raise AttachSuperseded()

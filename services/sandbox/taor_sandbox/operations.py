@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from taor_sandbox import redaction
 from taor_sandbox.backends.errors import (
-    InvalidRequest,
     JournalWiped,
     SandboxFrozen,
     SandboxGone,
@@ -29,7 +28,7 @@ from taor_sandbox.errors import (
 )
 from taor_sandbox.errors import StaleEpoch as StaleClaim
 from taor_sandbox.journal import Journal
-from taor_sandbox.outcome import CANCELLED, FailureCode, Outcome, ToolFailed
+from taor_sandbox.outcome import CANCELLED, Outcome, ToolFailed
 from taor_sandbox.records import Build, BuildKey, Call, Operation, OperationState, nonce_text
 from taor_sandbox.sessions import Session, Sessions
 from taor_sandbox.store.operations import Begun, OpenOperation, Operations, Recorded, Verdict
@@ -128,8 +127,8 @@ class Dispatcher:
         return _safe(outcome)
 
     async def _ready_sandbox(self, call: Call) -> Sandbox:
-        session = self._sessions[call.key]
-        if session.sandbox is not None and session.holds(call.epoch, call.generation):
+        session = self._sessions.get(call.key)
+        if session and session.sandbox and session.holds(call.epoch, call.generation):
             return session.sandbox
         build = await self._claims.ready(call.key, call.epoch, call.generation)
         return await self._sessions.sandbox(build)
@@ -165,6 +164,8 @@ class Dispatcher:
                     return await self._start(call, row, await self._sandbox_of(call, session))
             if row.verdict is Verdict.STORED:
                 return None
+            if row.verdict is Verdict.NOT_FOUND:
+                await self._sessions.forget(call.key)
             if row.verdict is not Verdict.PREPARING:
                 raise _refusal(row.verdict, call)
             await self._claims.wait_until_ready(call.key)
@@ -183,8 +184,6 @@ class Dispatcher:
             return None
         except SandboxFrozen as error:
             raise SandboxUnavailable("a snapshot is being taken; send the call again") from error
-        except InvalidRequest as error:
-            raise ToolFailed(FailureCode.BAD_INPUT, str(error)) from error
 
     async def _sandbox_of(self, call: Call, session: Session) -> Sandbox:
         """The sandbox of a call whose row was just accepted."""

@@ -107,7 +107,10 @@ class PreviewServer:
             stream = await sandbox.connect(preview.port)
         except PortRefused:
             return Page.NO_PROGRAM
-        except (StaleGeneration, BackendError):
+        except StaleGeneration:
+            return Page.GONE
+        except BackendError:
+            await self._sessions[build.key].let_go()
             return Page.GONE
         return head.rewritten(f"{token}{_DOMAIN}", preview.port), stream
 

@@ -12,7 +12,6 @@ from taor_sandbox.backends.errors import BackendError
 from taor_sandbox.backends.port import Backend
 from taor_sandbox.blobs.port import BlobError, Blobs
 from taor_sandbox.destroyer import Destroyer
-from taor_sandbox.records import BuildKey, SandboxState
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.store.builds import Builds
 from taor_sandbox.store.sandboxes import Sandboxes
@@ -78,12 +77,9 @@ class Reaper:
 
     async def _destroy_returned(self, tenant_id: str) -> None:
         """A sandbox that its maker created after it was given up is there although its row says GONE."""
-        for listing in await self._backend.list():
-            build_id, _, generation = listing.key.rpartition("/")
-            if not generation.isdigit():
-                continue
-            if await self._sandboxes.state(BuildKey(tenant_id, build_id), int(generation)) is SandboxState.GONE:
-                await self._backend.destroy(listing.provider_id)
+        listed = {listing.key: listing.provider_id for listing in await self._backend.list()}
+        for key in await self._sandboxes.returned(tenant_id, list(listed)):
+            await self._backend.destroy(listed[key])
 
     async def _keep_alive(self) -> None:
         for provider_id in self._sessions.provider_ids():

@@ -7,7 +7,7 @@ from taor_sandbox.backends.port import Backend
 from taor_sandbox.claims import Claims
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.errors import Refused, SandboxNotFound, StaleEpoch, StaleGeneration
-from taor_sandbox.records import Build, BuildKey, BuildState, Snapshot
+from taor_sandbox.records import Build, BuildKey, BuildState, SandboxState, Snapshot
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.snapshots import SnapshotTaker
 from taor_sandbox.store.builds import Builds, ReleaseVerdict
@@ -29,9 +29,7 @@ class Release:
 
     async def release(self, key: BuildKey, epoch: int, generation: int, fate: BuildState) -> Snapshot | None:
         """Bring the build into KEPT, PAUSED or DESTROYED; returns the newest snapshot. May be repeated."""
-        build = await self._claims.current(key, epoch, generation)
-        if build.state is BuildState.PREPARING:
-            await self._sessions[key].stop_preparing()
+        build = await self._settled(key, epoch, generation, fate)
         if build.runs:
             await self._save(build, must=fate is BuildState.DESTROYED)
         match await self._builds.release(key, epoch, generation, fate, self._keep):
@@ -44,6 +42,16 @@ class Release:
             case ReleaseVerdict.RELEASED:
                 await self._let_go(await self._claims.build(key))
         return await self._snapshots.newest(key)
+
+    async def _settled(self, key: BuildKey, epoch: int, generation: int, fate: BuildState) -> Build:
+        """The build with no preparation under way; one that has files already is awaited before they are given up."""
+        build = await self._claims.current(key, epoch, generation)
+        if build.state is not BuildState.PREPARING:
+            return build
+        if build.sandbox_state is SandboxState.LIVE and fate is not BuildState.PAUSED:
+            return await self._claims.ready(key, epoch, generation)
+        await self._sessions[key].stop_preparing()
+        return build
 
     async def _save(self, build: Build, *, must: bool) -> None:
         """Take the last snapshot; its failure fails the call only where the files would go with the sandbox."""

@@ -33,6 +33,7 @@ from taor_sandbox.tokens import Preview
 _MAX_ID_BYTES = 200
 _PAGE_SIZE, _MAX_PAGE_SIZE = 500, 1_000
 _MOST_SNAPSHOTS = 100
+_MOST_SHOWN_BYTES = 1024 * 1024
 _PREVIEW_LIFE = timedelta(hours=24)
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -78,13 +79,14 @@ class SandboxService(SandboxServiceServicer):
         """Run one tool call, or follow it, or repeat its result."""
         call = translate.call(current_caller().tenant_id, request)
         bind(build_id=call.key.build_id)
-        redactor = StreamRedactor()
+        redactor, room = StreamRedactor(), _MOST_SHOWN_BYTES
         async for event in until(self._stopping, self._rooms.dispatcher.dispatch(call)):
             match event:
                 case Finished(outcome, replayed):
                     yield pb.DispatchResponse(result=translate.result(outcome, replayed=replayed))
                 case output:
-                    if shown := redactor.feed(output):
+                    if room > 0 and (shown := redactor.feed(output)):
+                        room -= len(shown)
                         yield pb.DispatchResponse(output=shown)
 
     async def CancelOperation(self, request: pb.CancelOperationRequest, context: Context) -> pb.CancelOperationResponse:

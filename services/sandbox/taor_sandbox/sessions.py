@@ -63,6 +63,10 @@ class Sessions:
             self._sessions[key] = Session(key)
         return self._sessions[key]
 
+    def get(self, key: BuildKey) -> Session | None:
+        """The session of a build, if there is one."""
+        return self._sessions.get(key)
+
     async def sandbox(self, build: Build) -> Sandbox:
         """The sandbox of a build's current generation, dialled if need be; raises StaleGeneration when it is gone."""
         session = self[build.key]

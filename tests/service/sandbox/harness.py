@@ -84,6 +84,7 @@ class Harness:
 
     async def dial(self, address: str) -> None:
         """Speak to a service that is there."""
+        self.address = address
         channel = open_channel(address, token=self.config.token, default_timeout_seconds=30)
         self.stub = SandboxServiceStub(await self._channels.enter_async_context(channel))
 

@@ -92,7 +92,7 @@ BEGIN
     END IF;
 END $$;
 
--- Ends the use of a sandbox. p_state: KEPT, PAUSED or DESTROYED. A sandbox that was never finished holds nothing, and goes.
+-- Ends the use of a sandbox. p_state: KEPT, PAUSED or DESTROYED. A sandbox that never got its files holds nothing, and goes.
 -- Verdicts: RELEASED, NOT_FOUND, STALE_EPOCH, STALE_GENERATION.
 CREATE OR REPLACE FUNCTION release_build(
     p_tenant text, p_build text, p_epoch bigint, p_generation bigint, p_state text, p_keep interval
@@ -110,7 +110,10 @@ BEGIN
         RETURN 'STALE_GENERATION';
     ELSIF b.state = 'DESTROYED' THEN
         RETURN 'RELEASED';
-    ELSIF b.state = 'PREPARING' THEN
+    ELSIF b.state = 'PREPARING' AND NOT (p_state = 'PAUSED' AND EXISTS (
+        SELECT FROM sandboxes WHERE tenant_id = p_tenant AND build_id = p_build AND generation = p_generation
+           AND state = 'LIVE'))
+    THEN
         new_state := 'DESTROYED';
     END IF;
     UPDATE builds SET state = new_state, kept_until = CASE WHEN new_state = 'KEPT' THEN taor_now() + p_keep END

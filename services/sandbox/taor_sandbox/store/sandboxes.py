@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from taor_sandbox.records import BuildKey, SandboxState
+from taor_sandbox.records import BuildKey
 
 _CREATED = """
 UPDATE sandboxes SET provider_id = $4, boot_id = $5, changed_at = taor_now()
@@ -31,7 +31,10 @@ _GONE = """
 UPDATE sandboxes SET state = 'GONE', changed_at = taor_now()
 WHERE tenant_id = $1 AND build_id = $2 AND generation = $3 AND state = 'DESTROYING'
 """
-_STATE = "SELECT state FROM sandboxes WHERE tenant_id = $1 AND build_id = $2 AND generation = $3"
+_RETURNED = """
+SELECT build_id || '/' || generation AS sandbox_key FROM sandboxes
+WHERE tenant_id = $1 AND state = 'GONE' AND (build_id, generation) IN (SELECT * FROM unnest($2::text[], $3::bigint[]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,12 @@ class Sandboxes:
         """Note that nothing of it is left."""
         await self._pool.execute(_GONE, *doomed.key, doomed.generation)
 
-    async def state(self, key: BuildKey, generation: int) -> SandboxState | None:
-        """Where one sandbox stands; None when it was never announced."""
-        state = await self._pool.fetchval(_STATE, *key, generation)
-        return state and SandboxState(state)
+    async def returned(self, tenant_id: str, sandbox_keys: Sequence[str]) -> set[str]:
+        """Which of these the provider has although they are GONE: their maker made them after they were given up."""
+        pairs = [key.rpartition("/") for key in sandbox_keys]
+        ours = [(build_id, int(generation)) for build_id, _, generation in pairs if generation.isdecimal()]
+        rows = await self._pool.fetch(_RETURNED, tenant_id, [each[0] for each in ours], [each[1] for each in ours])
+        return {row["sandbox_key"] for row in rows}
 
 
 def _doomed(row: asyncpg.Record) -> Doomed:

@@ -19,8 +19,10 @@ INSERT INTO snapshots (tenant_id, build_id, snapshot_id, state, generation, cove
 SELECT $1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM collection
 """
 _PUBLISH = "SELECT publish_snapshot($1, $2, $3, $4, $5)"
-_RETIRE = """
-UPDATE snapshots SET state = $4 WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = ANY($3::text[])
+_MARK_BAD = "UPDATE snapshots SET state = 'BAD' WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3"
+_DELETE = """
+UPDATE snapshots SET state = 'DELETED', blobs = '{}'
+WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = ANY($3::text[])
 """
 _NEWEST = f"""
 SELECT {_COLUMNS} FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND state = 'PUBLISHED'
@@ -29,13 +31,13 @@ ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT $3
 _GET = f"SELECT {_COLUMNS} FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3"
 _PINNED = "SELECT snapshot_id FROM builds WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id IS NOT NULL"
 _LOCK_COLLECTION = "SELECT pg_advisory_xact_lock(hashtextextended('taor_sandbox blobs ' || $1, 0))"
+# BAD ones keep their blobs: a person may yet find out what went wrong.
 _UNUSED = """
-SELECT candidate FROM unnest($2::bytea[]) AS candidate
-WHERE NOT EXISTS (SELECT FROM snapshots s WHERE s.tenant_id = $1 AND s.state IN ('PENDING', 'PUBLISHED', 'BAD')
-                  AND s.blobs @> ARRAY[candidate])
+SELECT unnest($2::bytea[]) AS candidate
+EXCEPT SELECT unnest(blobs) FROM snapshots WHERE tenant_id = $1 AND state IN ('PENDING', 'PUBLISHED', 'BAD')
 """
 _ABANDON_PENDING = """
-UPDATE snapshots SET state = 'DELETED'
+UPDATE snapshots SET state = 'DELETED', blobs = '{}'
 WHERE tenant_id = $1 AND state = 'PENDING' AND created_at < taor_now() - interval '1 hour'
 """
 
@@ -78,11 +80,11 @@ class Snapshots:
 
     async def mark_bad(self, key: BuildKey, snapshot_id: str) -> None:
         """Never restore from it again."""
-        await self._pool.execute(_RETIRE, *key, [snapshot_id], "BAD")
+        await self._pool.execute(_MARK_BAD, *key, snapshot_id)
 
     async def delete(self, key: BuildKey, snapshot_ids: Sequence[str]) -> None:
         """Let go of snapshots; their blobs go with the next collection."""
-        await self._pool.execute(_RETIRE, *key, snapshot_ids, "DELETED")
+        await self._pool.execute(_DELETE, *key, snapshot_ids)
 
     async def newest(self, key: BuildKey) -> Snapshot | None:
         """The published one that covers the most."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from taor_sandbox.backends.errors import InvalidRequest
 from taor_sandbox.backends.port import (
     WORKSPACE,
     ClaimSpec,
@@ -17,7 +18,7 @@ from taor_sandbox.backends.port import (
     WriteExit,
     WriteSpec,
 )
-from taor_sandbox.outcome import INTERRUPTED, Outcome, ToolFailed
+from taor_sandbox.outcome import INTERRUPTED, FailureCode, Outcome, ToolFailed
 from taor_sandbox.records import OperationState
 from taor_sandbox.tools import bash, edit, files
 from taor_sandbox.tools.bash import Printed
@@ -54,6 +55,13 @@ async def start(sandbox: Sandbox, effect: Effect) -> int:
     """Make the claim and start; returns how many claims this call has made (0 or 1).
 
     Raises ToolFailed when there is nothing to start, and what `claim` of the port raises."""
+    try:
+        return await _start(sandbox, effect)
+    except InvalidRequest as error:
+        raise ToolFailed(FailureCode.BAD_INPUT, str(error)) from error
+
+
+async def _start(sandbox: Sandbox, effect: Effect) -> int:
     match effect.input:
         case Bash() as command:
             return int(await sandbox.claim(_claim_spec(effect, command)))
