@@ -114,6 +114,18 @@ async def test_what_cannot_be_read_says_why(sandbox: Sandbox, prepare: str, path
     assert refused.value.problem is problem
 
 
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 5000])
+async def test_a_path_that_cannot_be_is_no_harm(sandbox: Sandbox, path: str) -> None:
+    with pytest.raises((InvalidRequest, FileRefused)):
+        await sandbox.read(path)
+    with pytest.raises((InvalidRequest, FileRefused)):
+        await sandbox.stat(path)
+    assert (await write_file(sandbox, path, b"x")).problem is FileProblem.FAILED
+    with pytest.raises(InvalidRequest):
+        await sandbox.run(["echo", "a\0b"])
+    assert (await run(sandbox, "echo alive")).stdout == "alive\n"
+
+
 async def test_stat_tells_the_real_path(sandbox: Sandbox) -> None:
     await run(sandbox, "mkdir real; printf 12345 > real/file; ln -s real link; mkfifo pipe")
     found = await sandbox.stat("link/file")

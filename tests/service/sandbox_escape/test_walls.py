@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from taor_sandbox.backends.local.backend import LocalBackend
 from taor_sandbox.backends.port import Sandbox
-from tests.support.sandboxes import run
+from tests.support.sandboxes import SMALL, make_ready, run
 
 CANARY = "taor-canary-7d1f"
 
@@ -74,6 +75,17 @@ async def test_the_service_s_environment_is_invisible(sandbox: Sandbox, monkeypa
     assert "TAOR_OP=" in done.stdout
     assert CANARY not in done.stdout
     assert {line.split("=")[0] for line in done.stdout.splitlines() if line.startswith("TAOR")} == {"TAOR_OP"}
+
+
+async def test_descriptors_of_the_service_do_not_come_along(backend: LocalBackend, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(CANARY)
+    with (tmp_path / "secret").open() as leaked:
+        os.set_inheritable(leaked.fileno(), True)
+        sandbox = await make_ready(await backend.create("build/1", SMALL))
+    done = await run(sandbox, "readlink /proc/self/fd/* | sort -u; cat /proc/self/fd/*")
+    assert CANARY not in done.stdout
+    assert not [line for line in done.stdout.splitlines() if "secret" in line or "agent.log" in line]
+    await sandbox.close()
 
 
 async def test_host_processes_are_invisible(sandbox: Sandbox) -> None:

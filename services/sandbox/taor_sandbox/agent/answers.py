@@ -25,15 +25,17 @@ class Answers:
 
     def answer(self, connection: Connection, packet: Packet) -> None:
         """Do what a packet asks and send the reply, in a while for a helper."""
-        if isinstance(packet.message, Spawn):
-            self._spawn(connection, packet.number, packet.message, packet.fds)
-            return
         try:
+            if isinstance(packet.message, Spawn):
+                self._spawn(connection, packet.number, packet.message, packet.fds)
+                return
             reply, fds = self._reply(connection, packet)
         except files.FileProblemError as error:
             reply, fds = Refused(error.problem, error.detail, 0), []
         except OSError as error:
             reply, fds = Refused(files.problem_of(error), str(error), 0), []
+        except Exception as error:  # the agent's death is everybody's: no request may cause it (a NUL in a path, say)
+            reply, fds = Refused("INVALID", f"{type(error).__name__}: {error}", 0), []
         connection.send(packet.number, reply, tuple(fds))
         for fd in fds:
             os.close(fd)
@@ -121,8 +123,8 @@ class Answers:
             connection.helpers.discard(request.helper_id)
             connection.send(number, messages.Status(status))
 
-        connection.helpers.add(request.helper_id)
         self._operations.spawn(request, fds, ended)
+        connection.helpers.add(request.helper_id)
 
     def _freeze(self, connection: Connection) -> Done | Refused:
         if self._frozen_by is not None:

@@ -63,6 +63,8 @@ def write_file(request: Write, content: int, workspace: str) -> WriteRecord:
         return WriteRecord(error.problem, error.detail, request.sha256, False)
     except OSError as error:
         return WriteRecord(problem_of(error), f"{request.path}: {error.strerror}", request.sha256, False)
+    except ValueError as error:  # a path that no file system can have
+        return WriteRecord("FAILED", str(error), request.sha256, False)
     return WriteRecord(None, "", request.sha256, created)
 
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 MAX_NAME_BYTES = 200
 CANNOT_START = 126
+_MAX_BYTES = 8192
+_NEVER_WAIT = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+"""A command can lay a pipe or a link where a file is expected."""
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")
 
 
@@ -112,14 +115,22 @@ class Journal:
 def write_whole(path: str, text: str) -> None:
     """Write a small file by rename, so that a reader sees all of it or nothing."""
     temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NEVER_WAIT, 0o600)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
     os.rename(temporary, path)
 
 
 def _read(path: str) -> str | None:
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read(8192)
+        fd = os.open(path, os.O_RDONLY | _NEVER_WAIT)
+    except OSError:
+        return None
+    try:
+        return os.read(fd, _MAX_BYTES).decode()
     except (OSError, ValueError):
         return None
+    finally:
+        os.close(fd)

@@ -1,6 +1,7 @@
 """The first process of a sandbox: becomes the sandbox's user, shuts itself off from it, serves."""
 
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 def main(listener_fd: int, lock_fd: int, config: Config) -> None:
     """Serve on an inherited listening socket; the inherited lock is held for as long as the agent lives."""
+    _close_all_but(listener_fd, lock_fd)
     libc = ctypes.CDLL(None)
     if config.uid is not None:
         _give_up_root(libc, config.uid)
@@ -28,6 +30,13 @@ def main(listener_fd: int, lock_fd: int, config: Config) -> None:
         os.set_inheritable(fd, False)
     Server(socket.socket(fileno=listener_fd), config).run()
     os._exit(0)  # the kernel kills what is left in this pid namespace, and waits for it
+
+
+def _close_all_but(*kept: int) -> None:
+    """Close what came along by somebody's mistake; a command could inherit it."""
+    edges = [2, *sorted(kept), 1 << 20]
+    for lower, upper in itertools.pairwise(edges):
+        os.closerange(lower + 1, upper)
 
 
 def _give_up_root(libc: ctypes.CDLL, uid: int) -> None:

@@ -32,7 +32,7 @@ class Operations:
         folder = self.make_claim(request.op_id)
         try:
             pid = start_command(request, folder, self._config)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # what cannot be an argument of a program is a ValueError
             self._journal.record_unstarted(request.op_id, str(error))
             return True
         self._running[pid] = Running(request, folder, pid)

@@ -25,12 +25,18 @@ class Running:
         self._ending = ending if self._ending == "EXITED" else self._ending
         processes.kill_tree(self.claim.op_id, self.pid)
 
+    def is_over_output(self) -> bool:
+        """Whether one of its outputs is longer than it may be."""
+        return max(self.output_sizes()) > self.claim.output_bytes
+
     def output_sizes(self) -> list[int]:
         """How long its two outputs are now."""
         return [_size(path) for path in self._outputs]
 
     def record(self, wait_status: int, cwd: str | None) -> CommandRecord:
-        """Its exit record. An output that went over its limit before the watch saw it is cut first."""
+        """Its exit record. An output that went over its limit before the watch saw it is cut, and said."""
+        if self.is_over_output():
+            self._ending = "OUTPUT_LIMIT" if self._ending == "EXITED" else self._ending
         stdout, stderr = (_cut(path, self.claim.output_bytes) for path in self._outputs)
         elapsed = round(time.monotonic() - self._started, 6)
         return CommandRecord(shell_status(wait_status), self._ending, cwd, stdout, stderr, elapsed)

@@ -53,9 +53,8 @@ class Watch:
     def _check_outputs(self, commands: Collection[Running], now: float) -> None:
         seen = 0
         for command in commands:
-            sizes = command.output_sizes()
-            seen += sum(sizes)
-            if max(sizes) > command.claim.output_bytes:
+            seen += sum(command.output_sizes())
+            if command.is_over_output():
                 command.kill("OUTPUT_LIMIT")
         grew, self._output_seen = seen > self._output_seen, seen
         self._output_pause = _SOON_SECONDS if grew else min(self._output_pause * 2, _LONGEST_PAUSE_SECONDS)

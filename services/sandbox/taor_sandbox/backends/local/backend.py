@@ -41,17 +41,17 @@ class LocalBackend:
         """Prove that sandboxes work here, then begin to watch their disks."""
         await selftest.check(self._shelf, self._launcher, self._first_uid if self._as_root else None)
         await _delete(self._shelf.root / ".trash")
+        self._shelf.free_unused_uids()
         self._watchdog.start()
 
     async def create(self, key: str, limits: Limits) -> LocalSandbox:
         """Lay the folder of a new key, then attach."""
         folder = self._shelf.folder(key)
-        try:
-            folder.read_state()
-        except SandboxGone:
-            uid = self._shelf.take_uid(self._first_uid) if self._as_root else None
-            state = State(key, boot_id(), uid, _within_service(limits))
-            folder.lay(state, bwrap.inside_uid(self.variant, uid))
+        with self._shelf.alone():
+            try:
+                folder.read_state()
+            except SandboxGone:
+                self._lay(folder, key, limits)
         return await self.attach(key)
 
     async def attach(self, provider_id: str) -> LocalSandbox:
@@ -102,6 +102,10 @@ class LocalBackend:
         """Stop watching; agents live on, each for its ownerless time."""
         await self._watchdog.stop()
         self._launcher.reap()
+
+    def _lay(self, folder: Folder, key: str, limits: Limits) -> None:
+        uid = self._shelf.take_uid(self._first_uid) if self._as_root else None
+        folder.lay(State(key, boot_id(), uid, _within_service(limits)), bwrap.inside_uid(self.variant, uid))
 
     @property
     def _as_root(self) -> bool:

@@ -130,6 +130,24 @@ class Shelf:
         """Every sandbox that was laid whole."""
         return [Folder(path.parent) for path in sorted(self.root.glob("[!.]*/*/state.json"))]
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Held by whoever makes a sandbox or counts user ids: a moment, among all services of this root."""
+        lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def free_unused_uids(self) -> None:
+        """Give back what a service that died while it destroyed a sandbox has kept."""
+        with self.alone():
+            used = {folder.read_state().uid for folder in self.folders()}
+            for path in (self.root / ".uids").glob("*"):
+                if int(path.name) not in used:
+                    self.free_uid(int(path.name))
+
     def take_uid(self, first: int) -> int:
         """A user id from `first` on that no other sandbox of this root has."""
         for uid in range(first, first + _UIDS):
