@@ -20,7 +20,7 @@ VICTIMS = ("sandbox", "orchestrator", "checkpoint", "budget", "postgres", "model
 def test_a_build_survives_the_kill_of_every_process_in_turn(installation: Options, tmp_path: Path) -> None:
     build_id = _start(installation, tmp_path)
     for number, victim in enumerate(VICTIMS, start=1):
-        wait_until(lambda n=number: _commands(installation, build_id) >= n, f"command {number}", timeout_seconds=60)
+        _wait_for_command(installation, build_id, number)
         os.kill(process_of(installation, victim).pid, signal.SIGKILL)
     watched = taor(installation, "watch", build_id)
     assert watched.status == 0, watched.out + watched.err
@@ -41,6 +41,10 @@ def _start(options: Options, folder: Path) -> str:
     return str(started.document["build_id"])
 
 
+def _wait_for_command(options: Options, build_id: str, number: int) -> None:
+    wait_until(lambda: _commands(options, build_id) >= number, f"command {number}", timeout_seconds=60)
+
+
 def _commands(options: Options, build_id: str) -> int:
     """How many tool calls the build has made; none while nobody answers."""
     shown = taor(options, "show", build_id, "--json")
@@ -53,6 +57,6 @@ def _epoch(options: Options, build_id: str) -> int:
     token = endpoints.token_file.read_text().strip()
     with grpc.insecure_channel(endpoints.orchestrator) as channel:
         inspected = OrchestratorServiceStub(channel).InspectBuild(
-            InspectBuildRequest(build_id=build_id), timeout=10, metadata=[("authorization", f"Bearer {token}")]
+            InspectBuildRequest(build_id=build_id), timeout=10, metadata=(("authorization", f"Bearer {token}"),)
         )
     return inspected.epoch

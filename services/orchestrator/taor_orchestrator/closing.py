@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from taor_orchestrator import context, localtools
+from taor_orchestrator import localtools
 from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.money import DenialCause
@@ -12,8 +12,7 @@ from taor_orchestrator.payment import MoneyDenied
 from taor_orchestrator.ports import Fate, Rest
 from taor_orchestrator.recovery import Act, next_step
 from taor_orchestrator.tenure import Tenure
-from taor_orchestrator.toolrun import CANCELLED
-from taor_orchestrator.transcript import tool_uses
+from taor_orchestrator.turn import observe
 
 RETRY_WAITING_SECONDS = 10
 """How long a build waits for the holds of its siblings before it looks again by itself."""
@@ -23,7 +22,7 @@ WAKE_SPREAD_SECONDS = 120
 
 async def close(tenure: Tenure, outcome: Outcome, inbox_ids: tuple[str, ...] = ()) -> Ended:
     """Give back what is held, keep the files, log the outcome, and let it be seen."""
-    await tenure.give_back("the build has ended")
+    await tenure.give_back_all("the build has ended")
     await tenure.log.flush()
     await tenure.release_sandbox(_fate(outcome))
     tenure.log.append(tenure.log.draft(EntryKind.OUTCOME, localtools.outcome_body(outcome), inbox_ids=inbox_ids))
@@ -37,12 +36,10 @@ async def leave(tenure: Tenure, outcome: Outcome) -> Ended:
 
 
 async def cancel(tenure: Tenure) -> Ended:
-    """Answer what is open as cancelled and close the build."""
+    """Answer what is open, each call as it really stands, and close the build."""
     step = next_step(tenure.history)
     if isinstance(step, Act):
-        uses = tool_uses(step.answer)
-        body = context.results_body(uses, [CANCELLED] * len(uses))
-        tenure.log.append(tenure.log.draft(EntryKind.USER, body))
+        await observe(tenure, step.answer)
     item = await tenure.ports.builds.cancel_item(tenure.claim)
     outcome = Outcome(BuildState.CANCELLED, "The build was cancelled.")
     return await close(tenure, outcome, (item,) if item else ())
@@ -50,6 +47,7 @@ async def cancel(tenure: Tenure) -> Ended:
 
 async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
     """Put the build to rest until there may be money; None when it was woken meanwhile and has to look again."""
+    await tenure.give_back_all("the build rests")
     await tenure.log.flush()
     await tenure.release_sandbox(Fate.PAUSE)
     tenure.detach_sandbox()
@@ -61,7 +59,7 @@ async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
 
 async def hand_over(tenure: Tenure) -> HandedOver:
     """Leave the build at a turn boundary, with nothing held and everything written."""
-    await tenure.give_back("handed over")
+    await tenure.give_back_all("handed over")
     await tenure.log.flush()
     return HandedOver()
 

@@ -15,7 +15,7 @@ MAX_SUMMARY_CHARS = 200
 MAX_ANSWER_CHARS = 2_000
 _CUT = "\n[…]\n"
 
-_TELLING_FIELDS = ("command", "path", "pattern", "message", "section", "summary")
+_TELLING_FIELDS = ("command", "pattern", "path", "message", "section", "summary")
 """The field of a tool's input that tells most about the call, by preference."""
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from taor_orchestrator import context
+from taor_orchestrator import context, winddown
 from taor_orchestrator.build import BuildState, Claim, Ending, Outcome
 from taor_orchestrator.closing import cancel, close, hand_over, leave, rest
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.model.port import CallFailed
-from taor_orchestrator.payment import MoneyDenied
+from taor_orchestrator.payment import MoneyDenied, TellFirst
 from taor_orchestrator.ports import Ports
 from taor_orchestrator.recovery import Act, Begin, Close, Leave, Nudge, Think, next_step
 from taor_orchestrator.takeover import take_over
@@ -54,7 +54,7 @@ async def _step(tenure: Tenure) -> Ending | None:
         case Act(answer):
             await observe(tenure, answer)
         case Nudge():
-            tenure.log.append(tenure.log.draft(EntryKind.USER, context.note_body(GO_ON)))
+            await _note(tenure, GO_ON)
         case Close(outcome):
             return await close(tenure, outcome)
         case Leave(outcome):
@@ -68,6 +68,9 @@ async def _turn(tenure: Tenure) -> Ending | None:
     """One turn, or the end of the tenure when there is no money for it or no model that answers."""
     try:
         answer = await think(tenure)
+    except TellFirst:
+        await _note(tenure, winddown.note(tenure.allowance))
+        return None
     except MoneyDenied as denied:
         return await rest(tenure, denied)
     except CancelSeen:
@@ -76,6 +79,11 @@ async def _turn(tenure: Tenure) -> Ending | None:
         return await close(tenure, Outcome(BuildState.FAILED, f"The model could not be called: {failure.message}"))
     await act(tenure, answer)
     return None
+
+
+async def _note(tenure: Tenure, text: str) -> None:
+    """Tell the agent something in a message of its own."""
+    await tenure.log.append(tenure.log.draft(EntryKind.USER, context.note_body(text)))
 
 
 async def _begin(tenure: Tenure) -> None:

@@ -34,11 +34,20 @@ class DenialCause(enum.Enum):
     STALE = "STALE"
 
 
+class Purpose(enum.Enum):
+    """What money is set aside for. Only a hand-over may use what lies between a day's allowance and its hard stop."""
+
+    CALL = "CALL"
+    HANDOVER = "HANDOVER"
+    EARMARK = "EARMARK"
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What the next call may need; `needs_sequence` is the log entry that must be durable before it is sent."""
 
     rid: str
+    purpose: Purpose
     needs_sequence: int
     prompt_tokens: int
     min_output_tokens: int
@@ -57,6 +66,8 @@ class Grant:
     max_output_tokens: int
     price_id: str
     expires_at_seconds: float
+    prompt_tokens: int
+    """The prompt that it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,16 @@ class Allowance:
     limit_microdollars: int
     spent_microdollars: int
     build_spent_microdollars: int
+    refresh_time: datetime
+    account_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What came of a reservation, and the allowance after it."""
+
+    outcome: Grant | Denial
+    allowance: Allowance
 
 
 def prompt_bound(history: History) -> int:

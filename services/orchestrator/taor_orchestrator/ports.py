@@ -13,7 +13,7 @@ from taor_chassis.clock import Clock
 from taor_orchestrator.build import BuildState, Claim
 from taor_orchestrator.history import Entry, History
 from taor_orchestrator.model.port import Model, Usage
-from taor_orchestrator.money import Allowance, Denial, Grant, Hold, Need
+from taor_orchestrator.money import Allowance, Hold, Need, Reserved
 from taor_orchestrator.toolset import Operation, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
@@ -61,25 +61,25 @@ class Checkpoint(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
-    """Both halves of an Advance: the settlement stands, the reservation was granted or denied."""
+class Holds:
+    """The reservations that a take-over finds, and the allowance of the account."""
 
-    outcome: Grant | Denial
+    holds: tuple[Hold, ...]
     allowance: Allowance
 
 
 class Budget(Protocol):
     """The money of builds. A stale epoch raises `LeaseLost`, except where the protocol returns it as a denial."""
 
-    async def attach(self, claim: Claim) -> Sequence[Hold]:
+    async def attach(self, claim: Claim) -> Holds:
         """Raise the fence and tell the holds that are open, or were charged for their age."""
         ...
 
-    async def reserve(self, claim: Claim, need: Need) -> Grant | Denial:
+    async def reserve(self, claim: Claim, need: Need) -> Reserved:
         """Set money aside for one call."""
         ...
 
-    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
+    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
         """Settle the call `rid` and set money aside for the next, in one commit."""
         ...
 

@@ -18,11 +18,11 @@ async def take_over(claim: Claim, ports: Ports) -> Tenure:
     first model call, once that is paid for.
     """
     history = await ports.checkpoint.attach(claim)
-    holds = await ports.budget.attach(claim)
-    tenure = Tenure(claim, ports, history)
+    found = await ports.budget.attach(claim)
+    tenure = Tenure(claim, ports, history, found.allowance)
     ends_with_answer = history.tail is not None and history.tail.kind is EntryKind.ASSISTANT
     operations = await tenure.operations() if ends_with_answer else ()
-    for decision in decide_holds(history, holds, operations):
+    for decision in decide_holds(history, found.holds, operations):
         await _carry_out(tenure, decision)
     return tenure
 
@@ -31,8 +31,7 @@ async def _carry_out(tenure: Tenure, decision: Decision) -> None:
     budget, claim = tenure.ports.budget, tenure.claim
     match decision.verdict:
         case Verdict.SETTLE:
-            allowance = await budget.settle(claim, decision.rid, decision.usage)
-            tenure.projector.spent(allowance.build_spent_microdollars)
+            tenure.learn(await budget.settle(claim, decision.rid, decision.usage))
         case Verdict.RELEASE:
             await budget.release(claim, decision.rid, decision.reason)
         case Verdict.CHARGE:

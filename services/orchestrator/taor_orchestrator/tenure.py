@@ -10,7 +10,7 @@ from taor_orchestrator import recovery
 from taor_orchestrator.build import Claim
 from taor_orchestrator.history import History
 from taor_orchestrator.log import Log
-from taor_orchestrator.money import Grant
+from taor_orchestrator.money import Allowance, Grant
 from taor_orchestrator.ports import DependencyDown, Fate, Ports
 from taor_orchestrator.projector import Projector
 from taor_orchestrator.toolset import Operation
@@ -23,12 +23,15 @@ _log = logging.getLogger(__name__)
 class Tenure:
     """What changes while a worker holds a build; everything durable about it stands in the log and the ledgers."""
 
-    def __init__(self, claim: Claim, ports: Ports, history: History) -> None:
+    def __init__(self, claim: Claim, ports: Ports, history: History, allowance: Allowance) -> None:
         self.claim = claim
         self.ports = ports
         self.projector = Projector(claim, ports.builds, ports.lease)
         self.log = Log(claim, ports.checkpoint, self.projector, history)
+        self.allowance = allowance
         self.grant: Grant | None = None
+        self.earmark: Grant | None = None
+        self.earmark_denied = False
         self.notes: list[str] = []
         self._calls = itertools.count()
         self._attaches = itertools.count(1)
@@ -46,11 +49,27 @@ class Tenure:
         """A new id for a model call: one id, one send."""
         return f"{self.claim.build_id}/{self.claim.epoch}/{next(self._calls)}"
 
+    def learn(self, allowance: Allowance) -> None:
+        """The budget has told how the account stands."""
+        self.allowance = allowance
+        self.projector.spent(allowance.build_spent_microdollars)
+
     async def give_back(self, reason: str) -> None:
         """Release the money held for a call that will not be sent."""
         if self.grant is not None:
             rid, self.grant = self.grant.rid, None
             await self.ports.budget.release(self.claim, rid, reason)
+
+    async def give_back_earmark(self, reason: str) -> None:
+        """Release the money kept for a hand-over."""
+        if self.earmark is not None:
+            rid, self.earmark = self.earmark.rid, None
+            await self.ports.budget.release(self.claim, rid, reason)
+
+    async def give_back_all(self, reason: str) -> None:
+        """Release everything held: the tenure ends, and nothing may stay behind it."""
+        await self.give_back(reason)
+        await self.give_back_earmark(reason)
 
     def attach_sandbox(self) -> None:
         """See to it that the sandbox gets ready, beside whatever comes next."""

@@ -53,12 +53,17 @@ async def _run(tenure: Tenure, answer: Entry, use: Use) -> ToolAnswer:
         return CUT_OFF
     if use.name in localtools.NAMES:
         return localtools.answer(use, tenure.history)
-    if tenure.ports.lease.cancel_requested.is_set():
+    if tenure.ports.lease.cancel_requested.is_set() and not await _has_begun(tenure, recovery.op_id(answer, use)):
         return CANCELLED
     try:
         return await _dispatch(tenure, answer, use, parse(use.name, use.input))
     except BadToolInput as problem:
         return ToolAnswer(str(problem), failed=True)
+
+
+async def _has_begun(tenure: Tenure, op_id: str) -> bool:
+    """Whether a worker before us has started this call: then its true result is told, cancelled or not."""
+    return any(operation.op_id == op_id for operation in await tenure.operations())
 
 
 async def _dispatch(tenure: Tenure, answer: Entry, use: Use, tool: ToolInput) -> ToolAnswer:

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 import logging
 
-from taor_orchestrator import context, money
+from taor_orchestrator import context, money, winddown
 from taor_orchestrator.concurrency import Interrupted, together, unless
 from taor_orchestrator.history import Entry, EntryKind, ModelCall
 from taor_orchestrator.model.port import Answer, CallFailed, Outcome
 from taor_orchestrator.money import Grant
-from taor_orchestrator.payment import CALL_SECONDS, advance, afford
+from taor_orchestrator.payment import CALL_SECONDS, advance, afford, must_tell
 from taor_orchestrator.tenure import Tenure
 from taor_orchestrator.toolrun import run_tools
 from taor_orchestrator.transcript import tool_uses
@@ -65,6 +65,8 @@ async def observe(tenure: Tenure, answer: Entry, logged: asyncio.Future[None] | 
     finally:
         results.cancel()
     notes, tenure.notes = tenure.notes, []
+    if must_tell(tenure):
+        notes.append(winddown.note(tenure.allowance))
     tenure.log.append(tenure.log.draft(EntryKind.USER, context.results_body(uses, answers, notes)))
 
 

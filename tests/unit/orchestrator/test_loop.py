@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import orjson
 import pytest
 
+from taor_orchestrator import winddown
 from taor_orchestrator.build import BuildState, Ended, Ending, HandedOver, Rested
+from taor_orchestrator.history import EntryKind
 from taor_orchestrator.loop import run
 from taor_orchestrator.model.port import CallFailed, FailureKind, Outcome
-from taor_orchestrator.money import Denial, DenialCause
+from taor_orchestrator.money import Denial, DenialCause, Purpose
 from taor_orchestrator.ports import Fate, LeaseLost
 from tests.unit.orchestrator.world import FINISH, SCRIPT, TOMORROW, Killed, Script, Switch, World, kinds, text, use
 
@@ -31,6 +34,7 @@ async def test_a_build_ends_with_everything_logged_paid_and_projected() -> None:
     assert kinds(world) == "HUAUAUAUAUO"
     assert list(world.operations.values()) == ["echo a >> count", "echo b >> count", "./check"]
     assert world.states() == ["SETTLED"] * 4 + ["RELEASED"]
+    assert world.holds_nothing()
     assert world.projected == len(world.log)
     assert world.fates == [Fate.DESTROY]
 
@@ -50,7 +54,7 @@ async def test_a_kill_at_any_boundary_is_invisible_afterwards(holds_ahead: bool)
         assert world.operations.keys() >= world.results.keys()
         assert len(world.operations) == 3, f"killed at boundary {point}"
         states = world.states()
-        assert "HELD" not in states
+        assert world.holds_nothing()
         repeated = states.count("CHARGED") + states.count("SETTLED") - 4
         assert world.sends - 4 <= repeated <= 1, f"killed at boundary {point}"
         assert world.projected == len(world.log)
@@ -81,8 +85,7 @@ async def test_a_stale_worker_changes_nothing() -> None:
 
 
 async def test_a_denied_build_rests_and_asks_no_sandbox() -> None:
-    denial = Denial(DenialCause.LIMIT, 7, TOMORROW, 10, 0)
-    world, ending = await _build(world=World(SCRIPT, denials=[denial, denial]))
+    world, ending = await _build(world=World(SCRIPT, broke=True))
     assert isinstance(ending, Rested)
     assert ending.state is BuildState.SLEEPING
     assert ending.wake_time > TOMORROW
@@ -142,7 +145,23 @@ async def test_a_cancelled_build_is_closed_before_the_next_call() -> None:
     assert ending.outcome.state is BuildState.CANCELLED
     assert world.log[-1].inbox_ids == ("cancel-1",)
     assert len(world.calls) <= 1
-    assert "HELD" not in world.states()
+    assert world.holds_nothing()
+
+
+async def test_a_cancelled_build_tells_what_its_last_worker_has_really_done() -> None:
+    for point in range(1, 60):
+        world = World(SCRIPT)
+        with contextlib.suppress(Killed):
+            await run(world.claim(), world.ports(Switch(kill_at=point)))
+        done = list(world.results.values())
+        is_open = world.log and world.log[-1].kind is EntryKind.ASSISTANT and len(done) == 1
+        if is_open:
+            break
+    assert is_open, "a kill between an effect and its result in the log"
+    ports = world.ports(Switch())
+    ports.lease.cancel_requested.set()
+    await run(world.claim(), ports)
+    assert done[0].text.encode() in world.log[-2].body
 
 
 async def test_a_stopping_process_hands_over_at_a_turn_boundary() -> None:
@@ -150,6 +169,74 @@ async def test_a_stopping_process_hands_over_at_a_turn_boundary() -> None:
     ports = world.ports(Switch())
     ports.lease.handing_over.set()
     assert await run(world.claim(), ports) == HandedOver()
-    assert "HELD" not in world.states()
+    assert world.holds_nothing()
     _, ending = await _build(world=world)
     assert isinstance(ending, Ended)
+
+
+def _told(world: World) -> int:
+    return sum(b"is nearly used up" in entry.body for entry in world.log)
+
+
+LONG: Script = [[use("bash", command=f"step {number}")] for number in range(12)] + [[FINISH]]
+
+
+async def test_near_the_end_of_the_allowance_it_is_told_once_hands_over_and_rests() -> None:
+    world, ending = await _build(world=World(LONG, limit=5))
+    assert isinstance(ending, Rested)
+    assert ending.state is BuildState.SLEEPING
+    assert ending.wake_time > TOMORROW
+    assert _told(world) == 1
+    purposes = [each.need.purpose for each in world.reservations.values() if each.state == "SETTLED"]
+    assert purposes[-1] is Purpose.HANDOVER
+    assert len(world.calls) <= 5 + winddown.HANDOVER_TURNS
+    assert world.holds_nothing()
+    assert world.fates == [Fate.PAUSE]
+
+
+async def test_after_a_night_it_goes_on_to_the_same_end() -> None:
+    unrationed, _ = await _build(LONG)
+    world, ending = await _build(world=World(LONG, limit=5))
+    nights = 0
+    while isinstance(ending, Rested):
+        nights += 1
+        world.limit += 5  # another day, another allowance
+        _, ending = await _build(world=world)
+    assert nights >= 2
+    assert isinstance(ending, Ended)
+    assert list(world.operations.values()) == list(unrationed.operations.values())
+    assert _told(world) == nights
+
+
+async def test_a_build_that_can_finish_finishes() -> None:
+    world, ending = await _build(world=World(SCRIPT, limit=3))
+    assert isinstance(ending, Ended)
+    assert ending.outcome.state is BuildState.SUCCEEDED
+    assert _told(world) == 1
+
+
+async def test_without_an_earmark_the_hand_over_comes_at_once() -> None:
+    world, _ = await _build(world=World(LONG, earmarks=False))
+    assert _told(world) == 1
+
+
+async def test_a_worker_that_finds_the_hand_over_done_makes_no_call() -> None:
+    world, ending = await _build(world=World(LONG, limit=5))
+    calls = len(world.calls)
+    _, again = await _build(world=world)
+    assert isinstance(ending, Rested)
+    assert isinstance(again, Rested)
+    assert len(world.calls) == calls
+
+
+async def test_kills_while_it_hands_over_leave_nothing_behind() -> None:
+    counter = Switch()
+    await run((world := World(LONG, limit=5)).claim(), world.ports(counter))
+    for point in range(1, counter.passed + 1, 3):
+        world = World(LONG, limit=5)
+        with pytest.raises(Killed):
+            await run(world.claim(), world.ports(Switch(kill_at=point)))
+        ending = await run(world.claim(), world.ports(Switch()))
+        assert isinstance(ending, Rested), f"killed at boundary {point}"
+        assert world.holds_nothing(), f"killed at boundary {point}"
+        assert _told(world) == 1, f"killed at boundary {point}"

@@ -19,8 +19,18 @@ from taor_chassis.clock import SystemClock
 from taor_orchestrator.build import Assignment, Claim
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.model.port import Answer, CallFailed, StopReason, Usage
-from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need
-from taor_orchestrator.ports import Advanced, Attached, Fate, LeaseLost, Ports, Rest
+from taor_orchestrator.money import (
+    Allowance,
+    Denial,
+    DenialCause,
+    Grant,
+    Hold,
+    HoldState,
+    Need,
+    Purpose,
+    Reserved,
+)
+from taor_orchestrator.ports import Attached, Fate, Holds, LeaseLost, Ports, Rest
 from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
@@ -65,6 +75,11 @@ class World:
     epoch: int = 0
     reservations: dict[str, Reservation] = field(default_factory=dict)
     holds_ahead: bool = True
+    limit: int = 10**9
+    spent: int = 0
+    version: int = 1
+    earmarks: bool = True
+    broke: bool = False
     sends: int = 0
     calls: list[str] = field(default_factory=list)
     operations: dict[str, str] = field(default_factory=dict)
@@ -101,7 +116,12 @@ class World:
         )
 
     def states(self) -> list[str]:
-        return [reservation.state for reservation in self.reservations.values()]
+        """The states of the calls' reservations; earmarks apart."""
+        return [each.state for each in self.reservations.values() if each.need.purpose is not Purpose.EARMARK]
+
+    def holds_nothing(self) -> bool:
+        """Whether no reservation of any kind is open."""
+        return all(each.state != "HELD" for each in self.reservations.values())
 
 
 class Lease:
@@ -165,33 +185,44 @@ class Checkpoint(Port):
 
 
 class Budget(Port):
-    async def attach(self, claim: Claim) -> Sequence[Hold]:
+    async def attach(self, claim: Claim) -> Holds:
         await self.switch.boundary()
-        return [
-            Hold(rid, HoldState.HELD, each.need.needs_sequence, earmark=False)
+        held = [
+            Hold(rid, HoldState.HELD, each.need.needs_sequence, earmark=each.need.purpose is Purpose.EARMARK)
             for rid, each in self.world.reservations.items()
             if each.state == "HELD"
         ]
+        return Holds(tuple(held), self._allowance())
 
-    async def reserve(self, claim: Claim, need: Need) -> Grant | Denial:
+    async def reserve(self, claim: Claim, need: Need) -> Reserved:
         await self.switch.boundary()
-        if self.world.denials:
-            return self.world.denials.pop(0)
+        if need.purpose is Purpose.CALL and self.world.denials:
+            return Reserved(self.world.denials.pop(0), self._allowance())
+        if self.world.broke:
+            return Reserved(Denial(DenialCause.LIMIT, 7, TOMORROW, 10, 0), self._allowance())
+        if need.purpose is Purpose.EARMARK and not self.world.earmarks:
+            return Reserved(Denial(DenialCause.LIMIT, 1, TOMORROW, 10, 0), self._allowance())
         assert need.rid not in self.world.reservations, "one id, one hold"
         self.world.reservations[need.rid] = Reservation(need)
         await self.switch.boundary()
-        return Grant(need.rid, 10**9, 10**6, 10**6, 10**9, need.max_output_tokens, "price", float("inf"))
+        most, prompt = need.max_output_tokens, need.prompt_tokens
+        grant = Grant(need.rid, 10**9, 10**6, 10**6, 10**9, most, "price", float("inf"), prompt)
+        return Reserved(grant, self._allowance())
 
-    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
+    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
         allowance = await self.settle(claim, rid, usage)
         if not self.world.holds_ahead:
-            return Advanced(Denial(DenialCause.HOLDS, 1, TOMORROW, 10, 0), allowance)
-        return Advanced(await self.reserve(claim, need), allowance)
+            return Reserved(Denial(DenialCause.HOLDS, 1, TOMORROW, 10, 0), allowance)
+        return await self.reserve(claim, need)
 
     async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
         await self.switch.boundary()
+        self.world.spent += self.world.reservations[rid].state == "HELD"
         self._close(rid, "SETTLED", usage)
-        return Allowance(10**9, 1, 1)
+        return self._allowance()
+
+    def _allowance(self) -> Allowance:
+        return Allowance(self.world.limit, self.world.spent, self.world.spent, TOMORROW, self.world.version)
 
     async def release(self, claim: Claim, rid: str, reason: str) -> None:
         await self.switch.boundary()

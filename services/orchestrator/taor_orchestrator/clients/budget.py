@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 
 import grpc
 from taor.budget.v1 import budget_pb2 as pb
@@ -13,8 +12,8 @@ from taor_chassis.clock import Clock
 from taor_orchestrator.build import Claim
 from taor_orchestrator.clients.patience import patiently
 from taor_orchestrator.model.port import Usage
-from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need
-from taor_orchestrator.ports import Advanced, Budget
+from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need, Reserved
+from taor_orchestrator.ports import Budget, Holds
 
 
 class BudgetClient(Budget):
@@ -24,31 +23,23 @@ class BudgetClient(Budget):
         self._stub: budget_pb2_grpc.BudgetServiceAsyncStub = budget_pb2_grpc.BudgetServiceStub(channel)
         self._clock = clock
 
-    async def attach(self, claim: Claim) -> Sequence[Hold]:
-        """Raise the fence and tell the holds that are open, or were charged for their age."""
+    async def attach(self, claim: Claim) -> Holds:
         request = pb.AttachBuildRequest(build_id=claim.build_id, epoch=claim.epoch, owner=claim.owner)
         response = await patiently(lambda: self._stub.AttachBuild(request))
-        return [_hold(each) for each in response.reservations]
+        return Holds(tuple(map(_hold, response.reservations)), _allowance(response.allowance))
 
-    async def reserve(self, claim: Claim, need: Need) -> Grant | Denial:
-        """Set money aside for one call."""
+    async def reserve(self, claim: Claim, need: Need) -> Reserved:
         request = pb.ReserveRequest(build_id=claim.build_id, epoch=claim.epoch, need=_need(need))
         asked_at_seconds = self._clock.boottime_seconds()
         response = await patiently(lambda: self._stub.Reserve(request))
-        if response.HasField("grant"):
-            return _grant(need.rid, response.grant, asked_at_seconds)
-        return _denial(response.denial)
+        return _reserved(need, response, asked_at_seconds)
 
-    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Advanced:
-        """Settle the call `rid` and set money aside for the next, in one commit."""
-        request = pb.AdvanceRequest(
-            build_id=claim.build_id, epoch=claim.epoch, settlement=_settlement(rid, usage), need=_need(need)
-        )
+    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
+        settlement = _settlement(rid, usage)
+        request = pb.AdvanceRequest(build_id=claim.build_id, epoch=claim.epoch, settlement=settlement, need=_need(need))
         asked_at_seconds = self._clock.boottime_seconds()
         response = await patiently(lambda: self._stub.Advance(request))
-        if response.HasField("grant"):
-            return Advanced(_grant(need.rid, response.grant, asked_at_seconds), _allowance(response.allowance))
-        return Advanced(_denial(response.denial), _allowance(response.allowance))
+        return _reserved(need, response, asked_at_seconds)
 
     async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
         """Book what the call `rid` has used; no usage books its whole hold."""
@@ -71,7 +62,7 @@ def _need(need: Need) -> pb.Need:
     return pb.Need(
         rid=need.rid,
         needs_sequence=need.needs_sequence,
-        kind=pb.Reservation.CALL,
+        kind=pb.Reservation.Kind.Value(need.purpose.value),
         prompt_tokens=need.prompt_tokens,
         min_output_tokens=need.min_output_tokens,
         max_output_tokens=need.max_output_tokens,
@@ -91,10 +82,17 @@ def _settlement(rid: str, usage: Usage | None) -> pb.Settlement:
     return pb.Settlement(rid=rid, usage=counted)
 
 
-def _grant(rid: str, grant: pb.Grant, asked_at_seconds: float) -> Grant:
+def _reserved(need: Need, response: pb.ReserveResponse | pb.AdvanceResponse, asked_at_seconds: float) -> Reserved:
+    allowance = _allowance(response.allowance)
+    if response.HasField("grant"):
+        return Reserved(_grant(need, response.grant, asked_at_seconds), allowance)
+    return Reserved(_denial(response.denial), allowance)
+
+
+def _grant(need: Need, grant: pb.Grant, asked_at_seconds: float) -> Grant:
     """The life of the hold is counted from before the question, so it never seems longer than it is."""
     return Grant(
-        rid=rid,
+        rid=need.rid,
         held_microdollars=grant.held_microdollars,
         prompt_microdollars_per_mtok=grant.prompt_microdollars_per_mtok,
         output_microdollars_per_mtok=grant.output_microdollars_per_mtok,
@@ -102,6 +100,7 @@ def _grant(rid: str, grant: pb.Grant, asked_at_seconds: float) -> Grant:
         max_output_tokens=grant.max_output_tokens,
         price_id=grant.price_id,
         expires_at_seconds=asked_at_seconds + grant.life_seconds,
+        prompt_tokens=need.prompt_tokens,
     )
 
 
@@ -129,4 +128,6 @@ def _allowance(allowance: pb.Allowance) -> Allowance:
         limit_microdollars=allowance.limit_microdollars,
         spent_microdollars=allowance.spent_microdollars,
         build_spent_microdollars=allowance.build_spent_microdollars,
+        refresh_time=allowance.refresh_time.ToDatetime(datetime.UTC),
+        account_version=allowance.account_version,
     )
