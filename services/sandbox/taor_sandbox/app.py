@@ -85,7 +85,7 @@ async def running_backend(config: SandboxConfig) -> AsyncIterator[Backend]:
         case BackendName.LOCAL:
             from taor_sandbox.backends.local.backend import open_backend
 
-            backend = await open_backend(config.data)
+            backend = await open_backend(config.data, first_uid=config.uid)
     try:
         yield backend
     finally:

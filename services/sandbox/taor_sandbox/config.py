@@ -26,6 +26,9 @@ class SandboxConfig:
         env="TAOR_SANDBOX_PREVIEW_LISTEN", help="host:port to serve previews on", default="127.0.0.1:0"
     )
     backend: BackendName = field(env="TAOR_SANDBOX_BACKEND", help="who runs the sandboxes", default=BackendName.LOCAL)
+    uid: int = field(
+        env="TAOR_SANDBOX_UID", help="first user id of local sandboxes, when the service runs as root", default=64001
+    )
     pool_size: int = field(env="TAOR_SANDBOX_POOL_SIZE", help="database connections", default=8)
     creations: int = field(env="TAOR_SANDBOX_CREATIONS", help="sandboxes that are made at the same time", default=8)
     keep_minutes: int = field(

@@ -1,10 +1,14 @@
 """Helpers: un-journaled commands that read."""
 
 import asyncio
+import sys
 import time
+from pathlib import Path
 
 from taor_sandbox.backends.port import Sandbox
 from tests.support.sandboxes import until
+
+_PYTHON = Path(sys.base_prefix).resolve() / "bin" / "python3"
 
 
 async def test_a_helper_tells_outputs_and_status(sandbox: Sandbox) -> None:
@@ -18,6 +22,14 @@ async def test_a_helper_tells_outputs_and_status(sandbox: Sandbox) -> None:
 async def test_ripgrep_and_python_are_there(sandbox: Sandbox) -> None:
     assert (await sandbox.run(["rg", "--version"])).stdout.startswith(b"ripgrep")
     assert (await sandbox.run(["python3", "-c", "import json, ssl, sqlite3; print(6 * 7)"])).stdout == b"42\n"
+
+
+async def test_the_service_s_own_python_is_there_too(sandbox: Sandbox) -> None:
+    """It may be the only one of the machine, and may stand where the sandbox's user could not go outside."""
+    python = _PYTHON
+    assert (await sandbox.run([str(python), "-c", "import ssl, sqlite3; print(6 * 7)"])).stdout == b"42\n"
+    path = (await sandbox.run(["/bin/bash", "-c", "echo $PATH"])).stdout.decode().strip().split(":")
+    assert str(python.parent) in path
 
 
 async def test_an_unknown_program_is_said(sandbox: Sandbox) -> None:
