@@ -6,7 +6,13 @@ import grpc
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
-from taor_sandbox.backends.port import Limits
+from taor_sandbox.backends.errors import StaleEpoch
+from taor_sandbox.backends.port import Limits, Unclaimed
+from taor_sandbox.records import BuildKey, Call, Position, nonce_text
+from taor_sandbox.store.operations import Operations, Verdict
+from taor_sandbox.tools import effects
+from taor_sandbox.tools.effects import Effect
+from taor_sandbox.tools.inputs import Bash
 from tests.service.sandbox.harness import Harness, reason_of
 
 
@@ -153,3 +159,21 @@ async def test_blobs_that_nobody_names_are_collected(harness: Harness) -> None:
     assert b"old content\n" not in contents
     assert b"content 8\n" in contents
     assert len(contents) == 2 * 5, "five snapshots, each with a manifest and one content"
+
+
+async def test_a_start_of_an_older_claim_is_refused_inside_the_sandbox(harness: Harness) -> None:
+    """The database alone checks too early: the row was announced before the takeover, the start comes after it."""
+    await harness.attach()
+    await harness.bash(1, "true")
+    command = Bash("echo x >> count; cat count", 60)
+    key = BuildKey("local", harness.build_id)
+    call = Call(key, 1, 1, harness.op_id(2), Position(2, 0), command)
+    begun = await Operations(harness.pool).begin(call)
+    assert begun.verdict is Verdict.RUN
+    harness.take_over()
+    await harness.attach()
+    async with harness.sandbox() as sandbox:
+        with pytest.raises(StaleEpoch):
+            await effects.start(sandbox, Effect(call.op_id, 1, nonce_text(1, begun.nonce), None, command))
+        assert await sandbox.look(call.op_id) == Unclaimed()
+    assert (await harness.bash(2, command.command, timeout_seconds=60)).text == "x\n"

@@ -1,0 +1,291 @@
+"""The locked functions, in the orders that break a protocol without them. Sandboxes are only rows here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from taor_chassis.database import running_pool
+from taor_sandbox.manifest import Manifest
+from taor_sandbox.outcome import Outcome
+from taor_sandbox.records import NOTHING, Build, BuildKey, BuildState, Call, Fence, OperationState, Position
+from taor_sandbox.store.builds import Builds, FenceVerdict, ReleaseVerdict
+from taor_sandbox.store.operations import Begun, Operations, Recorded, Verdict
+from taor_sandbox.store.sandboxes import Sandboxes
+from taor_sandbox.store.snapshots import Snapshots
+from taor_sandbox.tools.inputs import Bash
+from tests.support.postgres import MigratedDatabase
+
+KEY = BuildKey("local", "b")
+DONE = Outcome("done\n", exit_status=0, cwd="/workspace")
+
+
+class Rows:
+    """One build in the database, and short words for what happens to it."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.builds, self.sandboxes = Builds(pool), Sandboxes(pool)
+        self.operations, self.snapshots = Operations(pool), Snapshots(pool)
+
+    async def build(self) -> Build:
+        build = await self.builds.get(KEY)
+        assert build is not None
+        return build
+
+    async def attach(self, epoch: int = 1, number: int = 1, owner: str = "") -> FenceVerdict:
+        return await self.builds.fence(KEY, "p", Fence(epoch, number), owner or f"owner-{epoch}")
+
+    async def next_generation(self) -> Build:
+        """Plan a generation, give up the old ones for certain, and open it."""
+        assert await self.builds.plan(await self.build())
+        await self.create()
+        for doomed in await self.sandboxes.doomed(KEY):
+            assert await self.sandboxes.destroying(doomed)
+            await self.sandboxes.gone(doomed)
+        assert await self.builds.make_ready(await self.build())
+        return await self.build()
+
+    async def lose_everything(self) -> None:
+        """The next generation, with nothing redone."""
+        assert await self.builds.plan(await self.build())
+        await self.create()
+        for doomed in await self.sandboxes.doomed(KEY):
+            assert await self.sandboxes.destroying(doomed)
+            await self.sandboxes.gone(doomed)
+        assert await self.operations.record_lost(await self.build())
+        assert await self.builds.make_ready(await self.build())
+
+    async def create(self) -> None:
+        generation = (await self.build()).generation
+        assert await self.sandboxes.created(KEY, generation, f"b/{generation}", "boot")
+        assert await self.sandboxes.live(KEY, generation)
+
+    async def begin(self, sequence: int, *, block: int = 0, epoch: int = 1, command: str = "true") -> Begun:
+        generation = (await self.build()).generation
+        position = Position(sequence, block)
+        call = Call(KEY, epoch, generation, f"r/{sequence}/{block}", position, Bash(command, 1))
+        return await self.operations.begin(call)
+
+    async def record(self, sequence: int, *, generation: int = 0, block: int = 0, claims: int = 1) -> Recorded:
+        generation = generation or (await self.build()).generation
+        op_id = f"r/{sequence}/{block}"
+        return await self.operations.record(KEY, generation, op_id, OperationState.DONE, DONE, claims)
+
+    async def run(self, sequence: int, *, block: int = 0) -> None:
+        assert (await self.begin(sequence, block=block)).verdict is Verdict.RUN
+        assert await self.record(sequence, block=block) is Recorded.RECORDED
+
+    async def snapshot(self, name: str) -> bool:
+        build, covered = await self.build(), await self.snapshots.covered(KEY)
+        await self.snapshots.announce(build, name, covered, Manifest(()), bytes(32))
+        return await self.snapshots.publish(build, name)
+
+    async def states(self) -> list[OperationState]:
+        return [each.state for each in await self.operations.page(KEY, NOTHING, 100)]
+
+
+@pytest.fixture
+async def rows(migrated_database: MigratedDatabase) -> AsyncIterator[Rows]:
+    """A build whose first sandbox is ready."""
+    async with running_pool(migrated_database("taor_sandbox")) as pool:
+        rows = Rows(pool)
+        assert await rows.attach() is FenceVerdict.FENCED
+        await rows.next_generation()
+        yield rows
+
+
+async def test_of_many_plans_for_one_generation_one_wins(rows: Rows) -> None:
+    build = await rows.build()
+    won = await asyncio.gather(*(rows.builds.plan(build) for _ in range(8)))
+    assert sorted(won) == [False] * 7 + [True]
+    assert (await rows.build()).generation == build.generation + 1
+
+
+async def test_a_late_copy_of_an_attach_plans_nothing(rows: Rows) -> None:
+    first = await rows.build()
+    await rows.attach(number=2)
+    assert not await rows.builds.plan(first)
+    assert await rows.attach(number=1) is FenceVerdict.SUPERSEDED
+    assert await rows.attach(epoch=2) is FenceVerdict.FENCED
+    assert await rows.attach(epoch=1, number=9) is FenceVerdict.STALE_EPOCH
+    assert await rows.attach(epoch=2, number=9, owner="somebody else") is FenceVerdict.STALE_EPOCH
+
+
+async def test_a_build_is_ready_only_when_older_sandboxes_are_gone_for_certain(rows: Rows) -> None:
+    assert await rows.builds.plan(await rows.build())
+    await rows.create()
+    assert not await rows.builds.make_ready(await rows.build())
+    (doomed,) = await rows.sandboxes.doomed(KEY)
+    assert await rows.sandboxes.destroying(doomed)
+    assert not await rows.builds.make_ready(await rows.build())
+    await rows.sandboxes.gone(doomed)
+    assert await rows.builds.make_ready(await rows.build())
+
+
+async def test_what_was_made_after_it_was_given_up_is_not_wanted(rows: Rows) -> None:
+    assert await rows.builds.plan(await rows.build())
+    late = await rows.build()
+    assert await rows.builds.plan(late)
+    assert not await rows.sandboxes.created(KEY, late.generation, "b/late", "boot")
+    assert not await rows.sandboxes.live(KEY, late.generation)
+
+
+async def test_a_result_of_an_older_generation_is_not_recorded(rows: Rows) -> None:
+    await rows.begin(1)
+    await rows.next_generation()
+    assert await rows.record(1, generation=1) is Recorded.STALE_GENERATION
+    assert (await rows.begin(1)).verdict is Verdict.RUN
+    assert await rows.record(1, generation=2) is Recorded.RECORDED
+
+
+async def test_a_row_is_closed_once_and_a_second_claim_shows(rows: Rows) -> None:
+    await rows.begin(1)
+    assert await rows.record(1) is Recorded.RECORDED
+    assert await rows.record(1) is Recorded.CLOSED
+    (row,) = await rows.operations.page(KEY, NOTHING, 1)
+    assert row.claims == 2
+
+
+async def test_of_many_announcements_one_runs_and_the_others_follow(rows: Rows) -> None:
+    verdicts = [begun.verdict for begun in await asyncio.gather(*(rows.begin(1) for _ in range(8)))]
+    assert verdicts.count(Verdict.RUN) == 1
+    assert verdicts.count(Verdict.FOLLOW) == 7
+
+
+async def test_of_two_operations_at_once_one_is_out_of_order(rows: Rows) -> None:
+    verdicts = {begun.verdict for begun in await asyncio.gather(rows.begin(1), rows.begin(1, block=1))}
+    assert verdicts == {Verdict.RUN, Verdict.OUT_OF_ORDER}
+
+
+async def test_nothing_is_announced_for_another_epoch_or_before_ready(rows: Rows) -> None:
+    assert (await rows.begin(1, epoch=2)).verdict is Verdict.STALE_EPOCH
+    await rows.attach(epoch=2)
+    assert (await rows.begin(1, epoch=1)).verdict is Verdict.STALE_EPOCH
+    assert await rows.builds.plan(await rows.build())
+    assert (await rows.begin(1, epoch=2)).verdict is Verdict.PREPARING
+    assert await rows.states() == []
+
+
+async def test_a_nonce_is_renewed_once_and_spares_what_starts_afterwards(rows: Rows) -> None:
+    await rows.begin(1)
+    await rows.builds.renew_nonce(KEY, 1, 1)
+    assert await rows.states() == [OperationState.INTERRUPTED]
+    assert (await rows.begin(2)).nonce == 2
+    await rows.builds.renew_nonce(KEY, 1, 1)
+    assert await rows.states() == [OperationState.INTERRUPTED, OperationState.STARTING]
+
+
+async def test_what_a_snapshot_covers_ends_before_the_first_open_operation(rows: Rows) -> None:
+    assert (await rows.snapshots.covered(KEY)).position == NOTHING
+    await rows.run(1, block=0)
+    await rows.run(1, block=2)
+    covered = await rows.snapshots.covered(KEY)
+    assert (covered.position, covered.op_id) == (Position(1, 2), "r/1/2")
+    await rows.begin(2)
+    assert (await rows.snapshots.covered(KEY)).position == Position(1, 2)
+    await rows.builds.renew_nonce(KEY, 1, 1)
+    assert (await rows.snapshots.covered(KEY)).position == Position(2, 0)
+
+
+async def test_the_newest_snapshot_covers_the_most_whatever_its_time(rows: Rows) -> None:
+    await rows.run(1)
+    await rows.run(2)
+    assert await rows.snapshot("covers-2")
+    await rows.begin(3)
+    build = await rows.build()
+    late = replace(await rows.snapshots.covered(KEY), position=Position(1, 0), op_id="r/1/0")
+    await rows.snapshots.announce(build, "covers-1", late, Manifest(()), bytes(32))
+    assert await rows.snapshots.publish(build, "covers-1")
+    newest = await rows.snapshots.newest(KEY)
+    assert newest is not None
+    assert newest.snapshot_id == "covers-2"
+    planned = await rows.next_generation()
+    assert (planned.snapshot_id, planned.base) == ("covers-2", Position(2, 0))
+
+
+async def test_a_snapshot_is_published_only_for_the_current_generation_and_epoch(rows: Rows) -> None:
+    old = await rows.build()
+    covered = await rows.snapshots.covered(KEY)
+    for name in ("a", "b"):
+        await rows.snapshots.announce(old, name, covered, Manifest(()), bytes(32))
+    await rows.attach(epoch=2)
+    assert not await rows.snapshots.publish(old, "a")
+    await rows.next_generation()
+    assert not await rows.snapshots.publish(replace(await rows.build(), generation=1), "b")
+    assert await rows.snapshots.newest(KEY) is None
+
+
+async def test_what_the_base_lacks_is_redone_before_ready(rows: Rows) -> None:
+    await rows.run(1)
+    assert await rows.snapshot("s")
+    await rows.run(2)
+    await rows.run(3)
+    assert await rows.builds.plan(await rows.build())
+    await rows.create()
+    for doomed in await rows.sandboxes.doomed(KEY):
+        await rows.sandboxes.destroying(doomed)
+        await rows.sandboxes.gone(doomed)
+    build = await rows.build()
+    assert [each.op_id for each in await rows.operations.to_redo(build, 9)] == ["r/2/0", "r/3/0"]
+    assert await rows.operations.record_redone(build, "r/2/0", 1)
+    assert not await rows.builds.make_ready(build)
+
+    await rows.attach(number=2)
+    assert not await rows.operations.record_redone(build, "r/3/0", 1), "a superseded attach records nothing"
+    assert not await rows.operations.record_lost(build)
+    build = await rows.build()
+    assert await rows.operations.record_lost(build)
+    assert await rows.builds.make_ready(build)
+    assert await rows.states() == [OperationState.DONE, OperationState.DONE, OperationState.LOST]
+    assert [(await rows.begin(each)).verdict for each in (1, 2, 3)] == [Verdict.STORED] * 3
+
+
+async def test_a_lost_operation_says_nothing_about_where_the_next_command_starts(rows: Rows) -> None:
+    await rows.run(1)
+    assert (await rows.begin(2)).cwd == "/workspace"
+    await rows.lose_everything()
+    assert (await rows.begin(2)).cwd is None
+
+
+@pytest.mark.parametrize("state", [BuildState.KEPT, BuildState.PAUSED, BuildState.DESTROYED])
+async def test_only_the_current_holder_lets_go(rows: Rows, state: BuildState) -> None:
+    keep = timedelta(minutes=30)
+    await rows.attach(epoch=2)
+    assert await rows.builds.release(KEY, 1, 1, state, keep) is ReleaseVerdict.STALE_EPOCH
+    assert await rows.builds.release(KEY, 2, 9, state, keep) is ReleaseVerdict.STALE_GENERATION
+    assert await rows.builds.release(BuildKey("other", "b"), 2, 1, state, keep) is ReleaseVerdict.NOT_FOUND
+    assert await rows.builds.release(KEY, 2, 1, state, keep) is ReleaseVerdict.RELEASED
+    assert (await rows.build()).state is state
+    assert bool(await rows.sandboxes.doomed(KEY)) is (state is BuildState.DESTROYED)
+
+
+async def test_hot_statements_find_their_rows_by_index(rows: Rows) -> None:
+    """A build of ten thousand operations costs no more per call than one of ten."""
+    pool = rows.pool
+    await pool.execute(
+        """
+        INSERT INTO operations (tenant_id, build_id, op_id, log_sequence, block, generation, state, tool, input,
+                                request_sha256, cwd, closed_at)
+        SELECT 'local', 'b', 'r/' || n || '/0', n, 0, 1, 'DONE', 'bash', '{}', '', '/workspace', taor_now()
+        FROM generate_series(1, 10000) AS n
+        """
+    )
+    await pool.execute("ANALYZE operations")
+    before = await _rows_scanned(pool)
+    for sequence in range(10_001, 10_011):
+        await rows.run(sequence)
+    assert await _rows_scanned(pool) - before < 10_000
+
+
+async def _rows_scanned(pool: asyncpg.Pool) -> int:
+    """How many rows of the journal were read one after the other, so far."""
+    async with pool.acquire() as connection:
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        scanned: int = await connection.fetchval(
+            "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'operations'"
+        )
+    return scanned
