@@ -52,7 +52,7 @@ class Accounts:
         time_zone = time_zone or self._opening.time_zone
         if time_zone not in zoneinfo.available_timezones():
             raise TimeZoneUnknown(time_zone)
-        await self._store.open(tenant_id, user_id, self._plans.of_tier(tier), time_zone)
+        await self._open(tenant_id, user_id, self._plans.of_tier(tier), time_zone)
         account = await self.account(tenant_id, user_id)
         if (account.tier, account.time_zone) != (tier, time_zone):
             raise IdConflict(f"the account of {user_id}")
@@ -86,10 +86,16 @@ class Accounts:
     async def _match_account(self, tenant_id: str, user_id: str, plan: Plan) -> None:
         """See that the user's account is on the plan; open one where that is allowed."""
         if self._opening.allowed:
-            await self._store.open(tenant_id, user_id, plan, self._opening.time_zone)
+            await self._open(tenant_id, user_id, plan, self._opening.time_zone)
         account = await self.account(tenant_id, user_id)
         if account.tier != plan.tier:
             raise PlanMismatch(plan.tier, account.tier)
+
+    async def _open(self, tenant_id: str, user_id: str, plan: Plan, time_zone: str) -> None:
+        """Open an account unless there is one; its cycles renew on the day of the month that it is there now."""
+        now = await self._store.now()
+        anchor_day = allowance.day_of(now, ZoneInfo(time_zone)).key.day
+        await self._store.open(Account(tenant_id, user_id, plan.tier, time_zone, anchor_day), plan, now)
 
     async def binding(self, tenant_id: str, build_id: str) -> Binding:
         """The account and model of a build. Raises BuildNotFound."""

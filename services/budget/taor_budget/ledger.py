@@ -1,7 +1,7 @@
 """The ledger: money is set aside before a model call, and its real cost is booked after it.
 
 Every change is one locked call of a database function. What those need to know beside the rows (the model's price, the
-account's day) is known here; the database checks under its lock that it still holds, and says "rolled" when not.
+account's day) is known here; the database checks under its lock that it still holds, and when not the call is repeated.
 """
 
 import logging

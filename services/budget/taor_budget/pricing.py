@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 
 TOKENS_PER_MTOK = 1_000_000
@@ -67,7 +67,7 @@ class Price:
     @property
     def price_id(self) -> str:
         """The name that a reservation keeps; a price never changes, it is followed by another."""
-        return f"{self.model}@{self.effective_at:%Y-%m-%dT%H:%MZ}"
+        return f"{self.model}@{self.effective_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def rates_for(self, prompt_tokens: int) -> Rates:
         """The rates of a call whose prompt has this size."""

@@ -100,6 +100,15 @@ async def test_what_a_call_of_yesterday_cost_too_much_is_missing_today(books: Bo
     assert turn.allowance.cycle_left_microdollars == 0
 
 
+async def test_cycles_renew_on_the_local_day_of_the_opening(books: Books) -> None:
+    """At noon in Greenwich it is tomorrow on Kiritimati."""
+    account = await books.accounts.open(TENANT, "far away", "small", "Pacific/Kiritimati")
+    assert account.anchor_day == NOON.day + 1
+    allowance = await books.ledger.allowance(TENANT, "far away")
+    assert allowance.refresh_at == NOON + timedelta(hours=22)
+    assert allowance.cycle_ends_at == NOON + timedelta(days=29, hours=22)
+
+
 async def test_a_clock_that_goes_back_reopens_no_day(books: Books) -> None:
     """The day of yesterday is still there; it is used again, not made anew."""
     build = await books.build()

@@ -246,8 +246,8 @@ RETURNS ledger_allowance LANGUAGE sql STABLE AS $$
 $$;
 
 -- One turn of the money: settle a call, hold for the next, tell the allowance; each half may be absent (NULL). The
--- settlement stands whatever becomes of the hold. rolled: the day or the price that the caller knows is not the one
--- of this instant; it finds them anew and calls again.
+-- settlement stands whatever becomes of the hold. rolled, and then no allowance: the day or the price that the caller
+-- knows is not the one of this instant; it finds them anew and calls again.
 CREATE OR REPLACE FUNCTION ledger_turn(
     p_tenant text, p_user text, p_build uuid, p_epoch bigint, s ledger_settlement, n ledger_need, today ledger_today,
     OUT at timestamptz, OUT rolled boolean, OUT closing ledger_closing, OUT answer ledger_answer, OUT allowance ledger_allowance

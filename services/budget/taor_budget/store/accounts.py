@@ -11,8 +11,7 @@ _ACCOUNT = "SELECT tier, time_zone, anchor_day FROM accounts WHERE tenant_id = $
 _NOW = "SELECT taor_now()"
 _OPEN = """
 INSERT INTO accounts (tenant_id, user_id, tier, time_zone, anchor_day, cycle_microdollars, created_at)
-SELECT $1, $2, $3, $4::text, extract(day FROM taor_now() AT TIME ZONE $4::text), $5, taor_now()
-ON CONFLICT DO NOTHING"""
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING"""
 _BUILD = "SELECT user_id, model, wanted_tier, wanted_model FROM builds WHERE tenant_id = $1 AND build_id = $2"
 _ADMIT = """
 WITH admitted AS (
@@ -62,9 +61,18 @@ class AccountStore:
         row = await self._pool.fetchrow(_ACCOUNT, tenant_id, user_id)
         return Account(tenant_id, user_id, *row.values()) if row else None
 
-    async def open(self, tenant_id: str, user_id: str, plan: Plan, time_zone: str) -> None:
-        """Open an account unless there is one; its cycles renew on the local day of this moment."""
-        await self._pool.execute(_OPEN, tenant_id, user_id, plan.tier, time_zone, plan.cycle_microdollars)
+    async def open(self, account: Account, plan: Plan, instant: datetime) -> None:
+        """Open an account on a plan unless the user has one."""
+        await self._pool.execute(
+            _OPEN,
+            account.tenant_id,
+            account.user_id,
+            account.tier,
+            account.time_zone,
+            account.anchor_day,
+            plan.cycle_microdollars,
+            instant,
+        )
 
     async def build(self, tenant_id: str, build_id: str) -> Binding | None:
         """What a build was bound to."""

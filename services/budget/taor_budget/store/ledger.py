@@ -66,9 +66,7 @@ class LedgerStore:
         needed = priced and need_row(priced)
         row = await self._pool.fetchrow(_TURN, tenant_id, user_id, build_id, epoch, settled, needed, today_row(today))
         assert row is not None
-        return LedgerTurn(
-            row["at"], row["rolled"], ended_of(row["closing"]), answer_of(row["answer"]), counters_of(row["allowance"])
-        )
+        return LedgerTurn(row["at"], ended_of(row["closing"]), answer_of(row["answer"]), counters_of(row["allowance"]))
 
     async def end(self, tenant_id: str, user_id: str, epoch: int, rid: Rid, state: State, reason: str) -> Ended:
         """Close a hold without a usage, as RELEASED or as CHARGED."""

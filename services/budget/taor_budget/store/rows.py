@@ -74,10 +74,12 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTurn:
-    """The answer to a turn, and the time of the database at which it was given."""
+    """The answer to a turn, and the time of the database at which it was given.
+
+    Without counters: the day or the price that was asked with is not the one of that time.
+    """
 
     at: datetime
-    rolled: bool
     ended: Ended | None
     answer: Answer | None
     counters: Counters | None
