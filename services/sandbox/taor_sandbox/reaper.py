@@ -54,6 +54,7 @@ class Reaper:
         for tenant_id in await self._builds.tenants(_MOST_TENANTS):
             for key in await self._builds.expire_kept(tenant_id, _MOST_PER_ROUND):
                 await self._sessions.forget(key)
+            await self._sandboxes.abandon_creating(tenant_id)
             await self._destroyer.destroy_doomed_of_tenant(tenant_id, _MOST_PER_ROUND)
             await self._destroy_returned(tenant_id)
         await self._keep_alive()

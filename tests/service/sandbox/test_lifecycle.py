@@ -9,6 +9,7 @@ from taor.sandbox.v1 import sandbox_pb2 as pb
 from taor_sandbox.backends.errors import StaleEpoch
 from taor_sandbox.backends.port import Limits, Unclaimed
 from taor_sandbox.records import BuildKey, Call, Position, nonce_text
+from taor_sandbox.store.builds import Builds
 from taor_sandbox.store.operations import Operations, Verdict
 from taor_sandbox.tools import effects
 from taor_sandbox.tools.effects import Effect
@@ -144,6 +145,21 @@ async def test_the_reaper_takes_what_came_back_and_nothing_of_others(harness: Ha
         await (await harness.backend.create(key, Limits())).close()
     await harness.reaper.round()
     assert [each.key for each in await harness.backend.list()] == ["stranger/1"]
+
+
+async def test_a_sandbox_whose_maker_died_is_gone_in_ten_minutes(harness: Harness) -> None:
+    await harness.attach()
+    await harness.until_state(pb.GetSandboxResponse.READY)
+    builds, key = Builds(harness.pool), BuildKey("local", harness.build_id)
+    build = await builds.get(key)
+    assert build is not None
+    assert await builds.plan(build)
+    await (await harness.backend.create(f"{harness.build_id}/2", Limits())).close()
+    await harness.pass_time("11 minutes")
+    await harness.reaper.round()
+    assert await harness.backend.list() == []
+    await harness.attach()
+    assert (harness.generation, (await harness.bash(1, "echo ok")).text) == (3, "ok\n")
 
 
 async def test_blobs_that_nobody_names_are_collected(harness: Harness) -> None:

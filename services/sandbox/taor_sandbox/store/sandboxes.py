@@ -31,6 +31,10 @@ _GONE = """
 UPDATE sandboxes SET state = 'GONE', changed_at = taor_now()
 WHERE tenant_id = $1 AND build_id = $2 AND generation = $3 AND state = 'DESTROYING'
 """
+_ABANDON_CREATING = """
+UPDATE sandboxes SET state = 'ORPHAN', changed_at = taor_now()
+WHERE tenant_id = $1 AND state = 'CREATING' AND changed_at < taor_now() - interval '10 minutes'
+"""
 _RETURNED = """
 SELECT build_id || '/' || generation AS sandbox_key FROM sandboxes
 WHERE tenant_id = $1 AND state = 'GONE' AND (build_id, generation) IN (SELECT * FROM unnest($2::text[], $3::bigint[]))
@@ -81,6 +85,10 @@ class Sandboxes:
     async def gone(self, doomed: Doomed) -> None:
         """Note that nothing of it is left."""
         await self._pool.execute(_GONE, *doomed.key, doomed.generation)
+
+    async def abandon_creating(self, tenant_id: str) -> None:
+        """Give up sandboxes whose maker must be dead; one that is not finds out when it records what it made."""
+        await self._pool.execute(_ABANDON_CREATING, tenant_id)
 
     async def returned(self, tenant_id: str, sandbox_keys: Sequence[str]) -> set[str]:
         """Which of these the provider has although they are GONE: their maker made them after they were given up."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from taor_sandbox.backends.port import Sandbox, WriteExit, WriteSpec
 from taor_sandbox.outcome import FailureCode, Outcome, ToolFailed
-from taor_sandbox.tools.files import read_text, refused
+from taor_sandbox.tools.files import lines_of, read_text, refused
 from taor_sandbox.tools.inputs import EditFile, Replacement
 from taor_sandbox.tools.paths import inside
 
@@ -73,8 +73,8 @@ def _places(content: str, passage: str) -> str:
 
 def _nearest(content: str, passage: str) -> str:
     """The lines of the file that are most like the passage's first telling line."""
-    lines = content.splitlines()[:_MOST_LINES_COMPARED]
-    wanted = next((line.strip() for line in passage.splitlines() if line.strip()), "")
+    lines = lines_of(content)[:_MOST_LINES_COMPARED]
+    wanted = next((line.strip() for line in lines_of(passage) if line.strip()), "")
     stripped = [line.strip() for line in lines]
     if wanted in stripped:
         at = stripped.index(wanted)
@@ -83,6 +83,6 @@ def _nearest(content: str, passage: str) -> str:
         if not close:
             return " No line of the file is like its first line; read the file again."
         at = stripped.index(close[0])
-    first, last = max(at - _LINES_AROUND, 0), min(at + _LINES_AROUND + len(passage.splitlines()), len(lines))
+    first, last = max(at - _LINES_AROUND, 0), min(at + _LINES_AROUND + len(lines_of(passage)), len(lines))
     shown = "\n".join(f"{number + 1:>6}\t{lines[number]}" for number in range(first, last))
     return f" The nearest lines are:\n{shown}\nCompare spaces, tabs and quotes."

@@ -14,7 +14,7 @@ _PROBE_BYTES = 8_192
 async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
     """The wanted lines, numbered; raises ToolFailed."""
     content = await read_text(sandbox, wanted.path)
-    lines = content.splitlines()
+    lines = lines_of(content)
     first = max(wanted.start_line, 1)
     last = min(wanted.end_line or len(lines), len(lines))
     if lines and first > len(lines):
@@ -45,6 +45,12 @@ async def read_text(sandbox: Sandbox, path: str) -> str:
     return decode(content, path)
 
 
+def lines_of(content: str) -> list[str]:
+    """Lines as editors and ripgrep count them: only a line feed ends one (`splitlines` knows ten more characters)."""
+    lines = content.split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
 def decode(content: bytes, path: str) -> str:
     """UTF-8 text; raises ToolFailed for anything else."""
     if b"\0" in content[:_PROBE_BYTES]:
@@ -60,7 +66,7 @@ def written(wanted: WriteFile, exit: WriteExit) -> Outcome:
     """The result of a write, from its exit record alone."""
     if exit.problem is not None:
         return refused(wanted.path, exit)
-    lines = len(wanted.content.splitlines())
+    lines = len(lines_of(wanted.content))
     verb = "Created" if exit.created else "Wrote"
     return Outcome(f"{verb} {wanted.path}: {lines} {'line' if lines == 1 else 'lines'}.")
 

@@ -5,6 +5,7 @@ import posixpath
 from taor_sandbox import truncation
 from taor_sandbox.backends.port import WORKSPACE, RunResult, Sandbox
 from taor_sandbox.outcome import FailureCode, Outcome, ToolFailed
+from taor_sandbox.tools.files import lines_of
 from taor_sandbox.tools.inputs import Glob, Grep
 from taor_sandbox.tools.paths import inside_or_all, stat_inside
 
@@ -49,7 +50,7 @@ async def _rg(sandbox: Sandbox, argv: list[str]) -> RunResult:
 
 
 def _listed(result: RunResult, most: int, nothing: str) -> Outcome:
-    lines = result.stdout.decode(errors="replace").splitlines()
+    lines = lines_of(result.stdout.decode(errors="replace"))
     if not lines:
         return Outcome(nothing)
     shown = [truncation.line(line.removeprefix("./")) for line in lines[:most]]
