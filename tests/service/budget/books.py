@@ -1,5 +1,6 @@
 """The ledger on a real database, below the wire: small numbers, and a clock that tests move."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,6 +93,18 @@ class Books:
     async def version(self, user_id: str = "user") -> int:
         """The version of the account."""
         return (await self.ledger.allowance(TENANT, user_id)).account_version
+
+    async def waits(self, task: "asyncio.Task[Any]") -> bool:
+        """True as soon as somebody waits for a lock, False when the task ends without that."""
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        async with asyncio.timeout(60):
+            while not task.done():
+                if await self.pool.fetchval(waiting):
+                    return True
+                await asyncio.sleep(0.005)
+        return False
 
     async def set_clock(self, instant: datetime) -> None:
         """Let the database's clock go on from this instant."""

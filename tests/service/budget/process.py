@@ -43,7 +43,7 @@ async def served(environment: dict[str, str]) -> AsyncIterator[tuple[asyncio.sub
     )
     try:
         async with open_channel(address, token=TOKEN) as channel:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await _ready(channel, process)
             yield process, Bench(BudgetServiceStub(channel), address, environment["TAOR_BUDGET_DSN"])
     finally:

@@ -32,13 +32,8 @@ async def first(books: Books, statement: str, *arguments: object) -> AsyncIterat
 async def second(books: Books, call: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
     """Start a call and return when it waits for a lock."""
     task = asyncio.create_task(call)
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    for _ in range(500):
-        if await books.pool.fetchval(waiting):
-            return task
-        assert not task.done(), "the second did not wait for the first"
-        await asyncio.sleep(0.005)
-    raise AssertionError("the second neither waited nor ended")
+    assert await books.waits(task), "the second did not wait for the first"
+    return task
 
 
 async def test_a_fence_that_rises_meanwhile_stops_a_reserve(books: Books) -> None:
