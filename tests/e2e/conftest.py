@@ -1,4 +1,4 @@
-"""An installation for the whole module, with the scripts of these tests."""
+"""One installation for all of these tests, with the scripts of these tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.installation import temporary_installation
 SCRIPTS = Path(__file__).parent / "scripts"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def installation() -> Iterator[Options]:
     """All of taor, up, playing the scripts beside this file."""
     with pytest.MonkeyPatch.context() as patch, temporary_installation() as options:
