@@ -212,7 +212,7 @@ class Closed(Exception):
 
 def send(sock: socket.socket, number: int, message: Message, fds: tuple[int, ...] = ()) -> None:
     """Send one packet; raises BlockingIOError when a non-blocking socket is full, OSError when it is broken."""
-    body = json.dumps([number, type(message).__name__, *message]).encode()
+    body = json.dumps([number, *words(message)]).encode()
     if len(body) <= INLINE_BYTES:
         socket.send_fds(sock, [body], fds)
         return
@@ -232,8 +232,19 @@ def receive(sock: socket.socket) -> Packet:
         memory = fds.pop()
         body = read_memory(memory)
         os.close(memory)
-    number, name, *fields = json.loads(body)
-    return Packet(number, _KINDS[name](*fields), fds)
+    number, *said = json.loads(body)
+    return Packet(number, from_words(said), fds)
+
+
+def words(message: Message) -> list[object]:
+    """A message as a JSON array: its name, then its fields."""
+    return [type(message).__name__, *message]
+
+
+def from_words(said: list[object]) -> Message:
+    """The message that `words` has made."""
+    name, *fields = said
+    return _KINDS[str(name)](*fields)  # type: ignore[arg-type] # fields as they came
 
 
 def memory_file(content: bytes) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 OP_VARIABLE = "TAOR_OP"
+BRIDGE_VARIABLE = "TAOR_BRIDGE"
+"""Marks what carries messages between a service and the agent; a freeze must not stop it."""
 _KILL_SECONDS = 2.0
 
 
@@ -78,10 +80,14 @@ def kill_everything() -> None:
 def stop_all() -> list[int]:
     """Stop every process; returns those that ran. Goes round until a look finds none that was missed."""
     stopped: list[int] = []
-    while running := [p.pid for p in scan() if p.state not in "Tt" and p.pid not in stopped]:
+    while running := [p.pid for p in scan() if p.state not in "Tt" and p.pid not in stopped and not _is_bridge(p.pid)]:
         _signal(running, signal.SIGSTOP)
         stopped += running
     return stopped
+
+
+def _is_bridge(pid: int) -> bool:
+    return f"{BRIDGE_VARIABLE}=1".encode() in _environment(pid)
 
 
 def resume(pids: Iterable[int]) -> None:
@@ -121,5 +127,5 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         try:
             os.kill(pid, number)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # gone, or the machine's own (where the agent is not alone)
             continue

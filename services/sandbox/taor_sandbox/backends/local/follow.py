@@ -7,9 +7,9 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 
 from taor_sandbox.agent import messages
-from taor_sandbox.backends.local.states import state_of
 from taor_sandbox.backends.local.wire import Link
 from taor_sandbox.backends.port import Dead, Exited, Live, Offsets, OutputChunk, Stream, Unclaimed
+from taor_sandbox.backends.states import state_of
 
 _CHUNK_BYTES = 256 * 1024
 _FIRST_PAUSE_SECONDS = 0.02

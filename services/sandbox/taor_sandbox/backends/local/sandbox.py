@@ -14,7 +14,6 @@ from taor_sandbox.backends.errors import FileProblem, FileRefused, InvalidReques
 from taor_sandbox.backends.local.bwrap import JOURNAL
 from taor_sandbox.backends.local.follow import follow
 from taor_sandbox.backends.local.helper import Helper, memory
-from taor_sandbox.backends.local.states import state_of
 from taor_sandbox.backends.local.streams import archive, unpack
 from taor_sandbox.backends.local.wire import Link
 from taor_sandbox.backends.port import (
@@ -36,6 +35,7 @@ from taor_sandbox.backends.port import (
     Unclaimed,
     WriteSpec,
 )
+from taor_sandbox.backends.states import state_of
 
 _CONNECT_SECONDS = 5.0
 

@@ -10,17 +10,9 @@ from typing import TypeVar
 
 from taor_sandbox.agent import messages
 from taor_sandbox.agent.messages import Message, Refused
-from taor_sandbox.backends.errors import (
-    BackendError,
-    FileProblem,
-    FileRefused,
-    InvalidRequest,
-    JournalWiped,
-    SandboxFrozen,
-    SandboxUnreachable,
-    StaleEpoch,
-)
+from taor_sandbox.backends.errors import BackendError, SandboxUnreachable
 from taor_sandbox.backends.local.folder import Folder
+from taor_sandbox.backends.states import meaning
 
 _REPLY_SECONDS = 30.0
 _FULL_SECONDS = 0.002
@@ -162,7 +154,7 @@ class Link:
                 os.close(fd)
             return
         if isinstance(packet.message, Refused):
-            _fail(future, _meaning(packet.message))
+            _fail(future, meaning(packet.message))
         else:
             future.set_result(Answer(packet.message, tuple(packet.fds)))
 
@@ -171,17 +163,3 @@ def _fail(future: asyncio.Future[Answer], error: BackendError) -> None:
     """Fail a reply; that nobody waits for it any more is no reason for a warning."""
     future.set_exception(error)
     future.exception()
-
-
-def _meaning(refused: Refused) -> BackendError:
-    match refused.code:
-        case "STALE_EPOCH":
-            return StaleEpoch(refused.highest_epoch)
-        case "WIPED":
-            return JournalWiped(refused.detail)
-        case "FROZEN":
-            return SandboxFrozen(refused.detail)
-        case "INVALID":
-            return InvalidRequest(refused.detail)
-        case problem:
-            return FileRefused(FileProblem(problem), refused.detail)

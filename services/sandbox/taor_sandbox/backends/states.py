@@ -1,8 +1,16 @@
-"""From the agent's words for a claim to the port's."""
+"""From the agent's words to the port's, for every backend that has an agent inside."""
 
 from taor_sandbox.agent.journal import CommandRecord, WriteRecord
-from taor_sandbox.agent.messages import State
-from taor_sandbox.backends.errors import FileProblem
+from taor_sandbox.agent.messages import Refused, State
+from taor_sandbox.backends.errors import (
+    BackendError,
+    FileProblem,
+    FileRefused,
+    InvalidRequest,
+    JournalWiped,
+    SandboxFrozen,
+    StaleEpoch,
+)
 from taor_sandbox.backends.port import (
     ClaimState,
     CommandExit,
@@ -51,3 +59,18 @@ def _write_exit(record: WriteRecord) -> WriteExit:
         sha256=str(record.sha256),
         created=bool(record.created),
     )
+
+
+def meaning(refused: Refused) -> BackendError:
+    """The error that a refusal of the agent stands for."""
+    match refused.code:
+        case "STALE_EPOCH":
+            return StaleEpoch(refused.highest_epoch)
+        case "WIPED":
+            return JournalWiped(refused.detail)
+        case "FROZEN":
+            return SandboxFrozen(refused.detail)
+        case "INVALID":
+            return InvalidRequest(refused.detail)
+        case problem:
+            return FileRefused(FileProblem(problem), refused.detail)
