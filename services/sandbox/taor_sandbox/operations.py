@@ -187,8 +187,8 @@ class Dispatcher:
 
     async def _sandbox_of(self, call: Call, session: Session) -> Sandbox:
         """The sandbox of a call whose row was just accepted."""
-        if session.sandbox is not None and session.build is not None and session.build.generation == call.generation:
-            return session.sandbox
+        if (held := session.of_generation(call.generation)) is not None:
+            return held
         return await self._sessions.sandbox(await self._claims.current(call.key, call.epoch, call.generation))
 
     async def _record(self, call: Call, ended: Ended, claims: int) -> Outcome:

@@ -24,6 +24,7 @@ MAX_HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 30.0
 _IDLE_SECONDS = 600.0
 _CHUNK_BYTES = 64 * 1024
+_MOST_CONNECTIONS = 1_000
 _DOMAIN = ".localhost"
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ class PreviewServer:
         connections: set[asyncio.Task[None]] = set()
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(connections) >= _MOST_CONNECTIONS:
+                writer.close()
+                return
             task = asyncio.create_task(self._serve(reader, writer))
             connections.add(task)
             task.add_done_callback(connections.discard)

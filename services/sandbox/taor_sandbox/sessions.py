@@ -16,6 +16,8 @@ class Session:
     key: BuildKey
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from the announcement of an operation until its claim is made, and while a cancel looks for it."""
+    dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a handle is made, so that nobody's handle is closed in favour of another's."""
     preparing: "asyncio.Task[Build] | None" = None
     """Makes or restores the sandbox for `preparing_fence`."""
     preparing_fence: Fence | None = None
@@ -29,6 +31,10 @@ class Session:
         return self.sandbox is not None and build is not None and build.runs and (
             (build.fence.epoch, build.generation) == (epoch, generation)
         )  # fmt: skip
+
+    def of_generation(self, generation: int) -> Sandbox | None:
+        """The handle in hand, if it is one of this generation."""
+        return self.sandbox if self.build is not None and self.build.generation == generation else None
 
     def hold(self, build: Build, sandbox: Sandbox) -> None:
         """Take a handle in hand."""
@@ -70,17 +76,21 @@ class Sessions:
     async def sandbox(self, build: Build) -> Sandbox:
         """The sandbox of a build's current generation, dialled if need be; raises StaleGeneration when it is gone."""
         session = self[build.key]
-        if session.sandbox is not None and session.build is not None and session.build.generation == build.generation:
-            return session.sandbox
+        async with session.dialling:
+            held = session.of_generation(build.generation)
+            if held is None:
+                held = await self._dial(build)
+                await session.let_go()
+                session.hold(build, held)
+        return held
+
+    async def _dial(self, build: Build) -> Sandbox:
         if build.provider_id is None:
             raise StaleGeneration("the sandbox does not run any more; attach again")
         try:
-            sandbox = await self._backend.attach(build.provider_id)
+            return await self._backend.attach(build.provider_id)
         except (SandboxGone, SandboxUnreachable) as error:
             raise StaleGeneration("the sandbox is gone; attach again") from error
-        await session.let_go()
-        session.hold(build, sandbox)
-        return sandbox
 
     def provider_ids(self) -> list[str]:
         """The provider's names of all sandboxes in hand."""

@@ -203,6 +203,13 @@ class Harness:
         response: pb.GetSandboxResponse = await self.stub.GetSandbox(pb.GetSandboxRequest(build_id=self.build_id))
         return response
 
+    async def operations(self) -> list[pb.Operation]:
+        """The journal of the build."""
+        response: pb.ListOperationsResponse = await self.stub.ListOperations(
+            pb.ListOperationsRequest(build_id=self.build_id)
+        )
+        return list(response.operations)
+
     async def download(self) -> bytes:
         """The project's files as a tar archive."""
         pieces = [each.tar async for each in self.stub.DownloadFiles(pb.DownloadFilesRequest(build_id=self.build_id))]

@@ -82,7 +82,7 @@ async def test_an_id_stands_for_one_call(harness: Harness) -> None:
 
 async def test_cancel_kills_the_tree_and_closes_the_operation(harness: Harness) -> None:
     await harness.attach()
-    following = await harness.begin(1, "(trap '' TERM; sleep 300 & echo $! > child; wait) & echo started; wait")
+    following = await harness.begin(1, "(trap '' TERM; sleep 300 & echo $! > child; echo started; wait) & wait")
     operation = await harness.cancel(1)
     assert operation.state == pb.Operation.DONE
     assert (await following.result()).failure.code == pb.Failure.CANCELLED

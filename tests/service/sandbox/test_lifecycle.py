@@ -193,3 +193,12 @@ async def test_a_start_of_an_older_claim_is_refused_inside_the_sandbox(harness: 
             await effects.start(sandbox, Effect(call.op_id, 1, nonce_text(1, begun.nonce), None, command))
         assert await sandbox.look(call.op_id) == Unclaimed()
     assert (await harness.bash(2, command.command, timeout_seconds=60)).text == "x\n"
+
+
+async def test_many_who_find_a_restarted_service_share_one_handle(harness: Harness) -> None:
+    await harness.attach()
+    await harness.bash(1, "true")
+    await harness.restart()
+    looks = (harness.run(harness.request(1, 1, glob=pb.Glob(pattern="*"))) for _ in range(20))
+    results = await asyncio.gather(harness.bash(2, "sleep 0.3; echo ok"), *looks)
+    assert results[0].text == "ok\n"
