@@ -33,7 +33,7 @@ class Admission:
 
 
 class Accounts:
-    """Admits builds and knows the accounts behind them; what never changes is remembered."""
+    """Admits builds and knows the accounts behind them; what never changes is remembered, a tier is not."""
 
     def __init__(self, store: AccountStore, plans: Plans, prices: PriceTable, opening: Opening) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Accounts:
         self._prices = prices
         self._opening = opening
         self._bindings: Remembered[tuple[str, str], Binding] = Remembered(REMEMBERED)
-        self._accounts: Remembered[tuple[str, str], Account] = Remembered(REMEMBERED)
+        self._calendars: Remembered[tuple[str, str], Account] = Remembered(REMEMBERED)
         self._days: Remembered[tuple[str, str], Today] = Remembered(REMEMBERED)
 
     async def open(self, tenant_id: str, user_id: str, tier: str, time_zone: str) -> Account:
@@ -54,7 +54,7 @@ class Accounts:
             raise TimeZoneUnknown(time_zone)
         await self._open(tenant_id, user_id, self._plans.of_tier(tier), time_zone)
         account = await self.account(tenant_id, user_id)
-        if (account.tier, account.time_zone) != (tier, time_zone):
+        if (account.opening_tier, account.time_zone) != (tier, time_zone):
             raise IdConflict(f"the account of {user_id}")
         return account
 
@@ -95,27 +95,29 @@ class Accounts:
         """Open an account unless there is one; its cycles renew on the day of the month that it is there now."""
         now = await self._store.now()
         anchor_day = allowance.day_of(now, ZoneInfo(time_zone)).key.day
-        await self._store.open(Account(tenant_id, user_id, plan.tier, time_zone, anchor_day), plan, now)
+        await self._store.open(Account(tenant_id, user_id, plan.tier, plan.tier, time_zone, anchor_day), plan, now)
 
     async def binding(self, tenant_id: str, build_id: str) -> Binding:
         """The account and model of a build. Raises BuildNotFound."""
         return await self._bindings.get((tenant_id, build_id), lambda: self._find_build(tenant_id, build_id))
 
     async def account(self, tenant_id: str, user_id: str) -> Account:
-        """The account of a user. Raises AccountNotFound."""
-        return await self._accounts.get((tenant_id, user_id), lambda: self._find_account(tenant_id, user_id))
+        """The account of a user, as it is now. Raises AccountNotFound."""
+        if (found := await self._store.account(tenant_id, user_id)) is None:
+            raise AccountNotFound(user_id)
+        return found
 
     async def today(self, tenant_id: str, user_id: str) -> Today:
         """The account's day as last seen. It may be over; the ledger says so, and then `roll` finds the next."""
 
         async def look_up() -> Today:
-            return _today(await self.account(tenant_id, user_id), await self._store.now())
+            return _today(await self._calendar(tenant_id, user_id), await self._store.now())
 
         return await self._days.get((tenant_id, user_id), look_up)
 
     async def roll(self, tenant_id: str, user_id: str, instant: datetime) -> Today:
         """The account's day at an instant of the database's clock."""
-        today = _today(await self.account(tenant_id, user_id), instant)
+        today = _today(await self._calendar(tenant_id, user_id), instant)
         self._days.put((tenant_id, user_id), today)
         return today
 
@@ -124,10 +126,9 @@ class Accounts:
             raise BuildNotFound(build_id)
         return found
 
-    async def _find_account(self, tenant_id: str, user_id: str) -> Account:
-        if (found := await self._store.account(tenant_id, user_id)) is None:
-            raise AccountNotFound(user_id)
-        return found
+    async def _calendar(self, tenant_id: str, user_id: str) -> Account:
+        """The account for the sake of its time zone and anchor day, which never change."""
+        return await self._calendars.get((tenant_id, user_id), lambda: self.account(tenant_id, user_id))
 
 
 def _today(account: Account, instant: datetime) -> Today:

@@ -10,12 +10,14 @@ from taor.budget.v1.budget_pb2_grpc import add_BudgetServiceServicer_to_server
 
 from taor_budget import catalogue
 from taor_budget.accounts import Accounts, Opening
+from taor_budget.adjustments import Adjustments
 from taor_budget.catalogue import Catalogue
 from taor_budget.config import BudgetConfig
 from taor_budget.expiry import keep_expiring
 from taor_budget.ledger import Ledger
 from taor_budget.service import BudgetService
 from taor_budget.store.accounts import AccountStore
+from taor_budget.store.adjustments import AdjustmentStore
 from taor_budget.store.ledger import LedgerStore
 from taor_chassis.config import ConfigError
 from taor_chassis.database import running_pool
@@ -33,7 +35,8 @@ async def open_app(config: BudgetConfig, stopping: asyncio.Event) -> AsyncIterat
         opening = Opening(config.create_accounts, config.time_zone)
         accounts = Accounts(AccountStore(pool), offers.plans, offers.prices, opening)
         ledger = Ledger(store, accounts, offers.prices, timedelta(seconds=config.hold_life_seconds))
-        service = BudgetService(ledger, accounts, store, offers)
+        adjustments = Adjustments(AdjustmentStore(pool), accounts, offers.plans)
+        service = BudgetService(ledger, accounts, adjustments, store, offers)
         expiring = background.create_task(keep_expiring(store, config.expire_every_seconds, stopping))
         try:
             yield [Registration(SERVICE_NAME, partial(add_BudgetServiceServicer_to_server, service))]

@@ -78,7 +78,7 @@ class Ledger:
         for _ in range(ROLLS):
             turned = await self._store.turn(tenant_id, user_id, today, build_id=build_id)
             if turned.counters is not None:
-                return _allowance(turned.counters, today)
+                return allowance_of(turned.counters, today)
             today = await self._accounts.roll(tenant_id, user_id, turned.at)
         raise DependencyUnavailable("the account's day changed while it was read; try again")
 
@@ -96,7 +96,7 @@ class Ledger:
                 if need and not priced:
                     raise ModelUnknown(build.model)
                 outcome = self._outcome(build, need, turned, today, epoch=epoch, fenced=fenced) if need else None
-                return Turn(closing, outcome, _allowance(turned.counters, today))
+                return Turn(closing, outcome, allowance_of(turned.counters, today))
             today = await self._accounts.roll(build.tenant_id, build.user_id, turned.at)
         raise DependencyUnavailable("the account's day changed while money was set aside; try again")
 
@@ -192,7 +192,8 @@ def _alarm(rid: Rid, closing: Closing) -> None:
         _log.warning("nobody knows what a call used, so its whole hold is charged", extra=extra)
 
 
-def _allowance(counters: Counters, today: Today) -> Allowance:
+def allowance_of(counters: Counters, today: Today) -> Allowance:
+    """The allowance as the ledger counted it, with the instants of its day and cycle."""
     return Allowance(
         counters.allowance,
         counters.hard_limit,

@@ -151,6 +151,28 @@ class Reservation:
     closed_at: datetime | None
 
 
+class AdjustmentKind(Enum):
+    """What a person can change about an account."""
+
+    TOP_UP = "TOP_UP"
+    PLAN_CHANGE = "PLAN_CHANGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of what a user may spend, as a person asked for it; money in microdollars."""
+
+    request_id: str
+    kind: AdjustmentKind
+    microdollars: int
+    tier_before: str
+    tier_after: str
+    cycle_delta: int
+    allowance_delta: int
+    hard_limit_delta: int
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One change of one period's counters, in microdollars."""
@@ -164,6 +186,8 @@ class JournalEntry:
     spent_delta: int
     overrun_delta: int
     at: datetime
+    request_id: str
+    """Of the adjustment that it belongs to; empty for all else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from taor.budget.v1.budget_pb2_grpc import BudgetServiceServicer
 
 from taor_budget import pages, translate
 from taor_budget.accounts import Accounts
+from taor_budget.adjustments import Adjustments
 from taor_budget.catalogue import Catalogue
 from taor_budget.ledger import Ledger
 from taor_budget.store.accounts import Binding
@@ -20,9 +21,12 @@ Context: TypeAlias = grpc.aio.ServicerContext[object, object]
 class BudgetService(BudgetServiceServicer):
     """Answers the calls of `taor.budget.v1.BudgetService`."""
 
-    def __init__(self, ledger: Ledger, accounts: Accounts, books: LedgerStore, offers: Catalogue) -> None:
+    def __init__(
+        self, ledger: Ledger, accounts: Accounts, adjustments: Adjustments, books: LedgerStore, offers: Catalogue
+    ) -> None:
         self._ledger = ledger
         self._accounts = accounts
+        self._adjustments = adjustments
         self._books = books
         self._offers = offers
 
@@ -109,6 +113,30 @@ class BudgetService(BudgetServiceServicer):
         allowance = await self._ledger.allowance(tenant_id, account.user_id)
         return pb.GetAllowanceResponse(
             allowance=translate.wire_allowance_of(allowance), tier=account.tier, time_zone=account.time_zone
+        )
+
+    async def TopUp(self, request: pb.TopUpRequest, context: Context) -> pb.TopUpResponse:
+        """Add money to the current cycle."""
+        adjustment, allowance = await self._adjustments.top_up(
+            current_caller().tenant_id,
+            translate.short_text_of("user_id", request.user_id),
+            translate.top_up_of(request.microdollars),
+            translate.request_id_of(request.request_id),
+        )
+        return pb.TopUpResponse(
+            adjustment=translate.wire_adjustment_of(adjustment), allowance=translate.wire_allowance_of(allowance)
+        )
+
+    async def ChangePlan(self, request: pb.ChangePlanRequest, context: Context) -> pb.ChangePlanResponse:
+        """Put a user on another plan."""
+        adjustment, allowance = await self._adjustments.change_plan(
+            current_caller().tenant_id,
+            translate.short_text_of("user_id", request.user_id),
+            translate.short_text_of("tier", request.tier),
+            translate.request_id_of(request.request_id),
+        )
+        return pb.ChangePlanResponse(
+            adjustment=translate.wire_adjustment_of(adjustment), allowance=translate.wire_allowance_of(allowance)
         )
 
     async def ListPlans(self, request: pb.ListPlansRequest, context: Context) -> pb.ListPlansResponse:

@@ -9,6 +9,7 @@ from taor.budget.v1 import budget_pb2 as pb
 from taor_budget.plans import Plan
 from taor_budget.pricing import Price, Usage
 from taor_budget.reservations import (
+    Adjustment,
     Allowance,
     Balance,
     Cause,
@@ -29,6 +30,8 @@ from taor_chassis.validation import FieldInvalid, FieldMissing, require, require
 MAX_TEXT_BYTES = 200
 MAX_TOKENS = 100_000_000  # far above any context window, far below what overflows a product with a rate
 MAX_COUNT = 2**53
+MAX_REQUEST_ID_BYTES = 128
+MAX_TOP_UP_MICRODOLLARS = 10_000_000_000
 
 _KINDS = {pb.Reservation.CALL: Kind.CALL, pb.Reservation.EARMARK: Kind.EARMARK, pb.Reservation.HANDOVER: Kind.HANDOVER}
 _WIRE_KINDS = {kind: wire for wire, kind in _KINDS.items()}
@@ -55,6 +58,16 @@ def short_text_of(field: str, text: str) -> str:
 def epoch_of(epoch: int) -> int:
     """An epoch as the orchestrator counts them, from 1."""
     return require_between("epoch", epoch, 1, MAX_COUNT)
+
+
+def request_id_of(text: str) -> str:
+    """The id of a request, of its caller's making."""
+    return require_text("request_id", text, max_bytes=MAX_REQUEST_ID_BYTES)
+
+
+def top_up_of(microdollars: int) -> int:
+    """The money of a top-up, in microdollars: neither nothing nor a slip of the keyboard."""
+    return require_between("microdollars", microdollars, 1, MAX_TOP_UP_MICRODOLLARS)
 
 
 def rid_of(field: str, text: str, build_id: str) -> Rid:
@@ -258,6 +271,22 @@ def wire_entry_of(entry: JournalEntry) -> pb.JournalEntry:
         spent_delta_microdollars=entry.spent_delta,
         overrun_delta_microdollars=entry.overrun_delta,
         time=_timestamp(entry.at),
+        request_id=entry.request_id,
+    )
+
+
+def wire_adjustment_of(adjustment: Adjustment) -> pb.Adjustment:
+    """An adjustment as it is sent."""
+    return pb.Adjustment(
+        request_id=adjustment.request_id,
+        kind=pb.Adjustment.Kind.Value(adjustment.kind.value),
+        microdollars=adjustment.microdollars,
+        tier_before=adjustment.tier_before,
+        tier_after=adjustment.tier_after,
+        cycle_delta_microdollars=adjustment.cycle_delta,
+        allowance_delta_microdollars=adjustment.allowance_delta,
+        hard_limit_delta_microdollars=adjustment.hard_limit_delta,
+        time=_timestamp(adjustment.at),
     )
 
 

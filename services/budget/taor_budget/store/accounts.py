@@ -7,7 +7,9 @@ import asyncpg
 
 from taor_budget.plans import Plan
 
-_ACCOUNT = "SELECT tier, time_zone, anchor_day FROM accounts WHERE tenant_id = $1 AND user_id = $2"
+_ACCOUNT = """
+SELECT tier, coalesce(opening_tier, tier) AS opening_tier, time_zone, anchor_day
+  FROM accounts WHERE tenant_id = $1 AND user_id = $2"""
 _NOW = "SELECT taor_now()"
 _OPEN = """
 INSERT INTO accounts (tenant_id, user_id, tier, time_zone, anchor_day, cycle_microdollars, created_at)
@@ -28,6 +30,7 @@ class Account:
     tenant_id: str
     user_id: str
     tier: str
+    opening_tier: str
     time_zone: str
     anchor_day: int
 

@@ -36,7 +36,7 @@ SELECT {_RESERVATION} FROM reservations
  WHERE tenant_id = $1 AND build_id = $2 AND (epoch, k) > ($3, $4) ORDER BY epoch, k LIMIT $5"""
 _PAGE_OF_JOURNAL = """
 SELECT sequence, period, build_id, epoch, k, allowance_delta, limit_delta, reserved_delta, spent_delta, overrun_delta,
-       at
+       at, coalesce(request_id, '')
   FROM journal WHERE tenant_id = $1 AND user_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"""
 _BALANCES = """
 SELECT period, allowance, "limit", reserved, spent, overrun

@@ -1,0 +1,25 @@
+"""Whatever people add, upgrade and downgrade between the calls of two builds, the ledger still holds B1 to B8."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.service.budget.adjusting import AdjustingMachine
+from tests.service.budget.books import open_books
+from tests.support.loop_thread import LoopThread
+from tests.support.postgres import MigratedDatabase
+
+HISTORIES = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def test_random_histories_with_adjustments_agree_with_the_model(migrated_database: MigratedDatabase) -> None:
+    loop = LoopThread()
+    opened = open_books(migrated_database("taor_budget"))
+    books = loop.run(opened.__aenter__())
+    try:
+        machine = type("Machine", (AdjustingMachine,), {"books": books, "loop": loop})
+        run_state_machine_as_test(machine, settings=HISTORIES)
+    finally:
+        loop.run(opened.__aexit__(None, None, None))
+        loop.close()
