@@ -19,7 +19,8 @@ from taor_chassis.clock import SystemClock
 from taor_chassis.database import running_pool
 from taor_chassis.server import running_server
 from taor_sandbox.app import assembled
-from taor_sandbox.backends.port import Backend, Sandbox
+from taor_sandbox.backends.errors import SandboxGone
+from taor_sandbox.backends.port import Backend, Live, Sandbox
 from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.config import SandboxConfig
 from taor_sandbox.destroyer import Destroyer
@@ -242,6 +243,14 @@ class Harness:
         sandbox = await self.backend.attach(f"{self.build_id}/{self.generation}")
         yield sandbox
         await sandbox.close()
+
+    async def is_live(self, sequence: int) -> bool:
+        """Whether the command of an operation runs now, in the sandbox of this generation."""
+        try:
+            async with self.sandbox() as sandbox:
+                return isinstance(await sandbox.look(self.op_id(sequence)), Live)
+        except SandboxGone:
+            return False
 
     async def until_state(self, wanted: pb.GetSandboxResponse.State.ValueType) -> None:
         """Wait until the sandbox stands there."""

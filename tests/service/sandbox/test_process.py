@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 import pytest
@@ -72,6 +73,28 @@ async def test_a_preparation_that_died_with_the_service_is_taken_up_by_the_next_
         assert reason_of(raised) == "STALE_GENERATION"
     live = [each.key for each in await killed.backend.list()]
     assert live == [f"{killed.build_id}/{killed.generation - 1}"]
+
+
+async def test_a_redo_that_died_with_the_service_goes_on_where_it_was(killed: Harness) -> None:
+    async with process_of(killed) as process:
+        await killed.attach()
+        following = await killed.begin(1, COMMAND)
+        await killed.touch("go")
+        assert (await following.result()).text == "on\nx\n"
+        await killed.lose_sandbox()
+        attaching = asyncio.ensure_future(killed.attach())
+        killed.generation = 2
+        await killed.until(partial(killed.is_live, 1), bool)
+        process.kill()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await attaching
+    async with process_of(killed):
+        killed.take_over()
+        attaching = asyncio.ensure_future(killed.attach(tail_sequence=1))
+        await killed.touch("go")
+        (operation,) = (await attaching).operations
+        assert (operation.state, operation.generation) == (pb.Operation.DONE, 2)
+        assert (await killed.bash(2, "cat count")).text == "x\n"
 
 
 @asynccontextmanager
