@@ -3,7 +3,7 @@
 #   ./taor test unit service -k ledger          narrows          ./taor test --optin          adds what needs a key or a browser
 set -u
 cd "$(dirname "$0")/.." && . tests/parts.sh
-parts=''
+parts='' levels=''
 while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do parts="$parts $1" && shift; done
 TAOR_TEST_OPTIN_REPORT=$(mktemp) && export TAOR_TEST_OPTIN_REPORT
 trap 'rm -f "$TAOR_TEST_OPTIN_REPORT"' EXIT
@@ -11,7 +11,10 @@ trap 'rm -f "$TAOR_TEST_OPTIN_REPORT"' EXIT
 # 5: nothing was collected, which is no failure where options narrow the choice.
 level() { python -m pytest "tests/$@" -q -p no:cacheprovider || { [ $? -eq 5 ] && [ $# -gt 1 ]; }; }
 
-for part in ${parts:-check unit contract service mutants e2e}; do
+for each in unit model contract service mutants crash e2e; do
+  if find "tests/$each" -name 'test_*.py' 2>/dev/null | grep -q .; then levels="$levels $each"; fi
+done
+for part in ${parts:-check $levels}; do
   if [ "$part" = check ]; then aloud check sh tests/check.sh; else aloud "$part" level "$part" "$@"; fi
 done
 [ ! -s "$TAOR_TEST_OPTIN_REPORT" ] || { echo 'left out, because they need something special (--optin):' && sort "$TAOR_TEST_OPTIN_REPORT"; }
