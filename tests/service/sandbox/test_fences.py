@@ -8,93 +8,18 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from taor_chassis.database import running_pool
 from taor_sandbox.manifest import Manifest
-from taor_sandbox.outcome import Outcome
-from taor_sandbox.records import NOTHING, Build, BuildKey, BuildState, Call, Fence, OperationState, Position
-from taor_sandbox.store.builds import Builds, FenceVerdict, ReleaseVerdict
-from taor_sandbox.store.operations import Begun, Operations, Recorded, Verdict
-from taor_sandbox.store.sandboxes import Sandboxes
-from taor_sandbox.store.snapshots import Snapshots
-from taor_sandbox.tools.inputs import Bash
+from taor_sandbox.records import NOTHING, BuildKey, BuildState, OperationState, Position
+from taor_sandbox.store.builds import FenceVerdict, ReleaseVerdict
+from taor_sandbox.store.operations import Begun, Recorded, Verdict
+from tests.service.sandbox.rows import KEY, Rows, running_rows
 from tests.support.postgres import MigratedDatabase
-
-KEY = BuildKey("local", "b")
-DONE = Outcome("done\n", exit_status=0, cwd="/workspace")
-
-
-class Rows:
-    """One build in the database, and short words for what happens to it."""
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self.pool = pool
-        self.builds, self.sandboxes = Builds(pool), Sandboxes(pool)
-        self.operations, self.snapshots = Operations(pool), Snapshots(pool)
-
-    async def build(self) -> Build:
-        build = await self.builds.get(KEY)
-        assert build is not None
-        return build
-
-    async def attach(self, epoch: int = 1, number: int = 1, owner: str = "") -> FenceVerdict:
-        return await self.builds.fence(KEY, "p", Fence(epoch, number), owner or f"owner-{epoch}")
-
-    async def next_generation(self) -> Build:
-        """Plan a generation, give up the old ones for certain, and open it."""
-        assert await self.builds.plan(await self.build())
-        await self.create()
-        for doomed in await self.sandboxes.doomed(KEY):
-            assert await self.sandboxes.destroying(doomed)
-            await self.sandboxes.gone(doomed)
-        assert await self.builds.make_ready(await self.build())
-        return await self.build()
-
-    async def lose_everything(self) -> None:
-        """The next generation, with nothing redone."""
-        assert await self.builds.plan(await self.build())
-        await self.create()
-        for doomed in await self.sandboxes.doomed(KEY):
-            assert await self.sandboxes.destroying(doomed)
-            await self.sandboxes.gone(doomed)
-        assert await self.operations.record_lost(await self.build())
-        assert await self.builds.make_ready(await self.build())
-
-    async def create(self) -> None:
-        generation = (await self.build()).generation
-        assert await self.sandboxes.created(KEY, generation, f"b/{generation}", "boot")
-        assert await self.sandboxes.live(KEY, generation)
-
-    async def begin(self, sequence: int, *, block: int = 0, epoch: int = 1, command: str = "true") -> Begun:
-        generation = (await self.build()).generation
-        position = Position(sequence, block)
-        call = Call(KEY, epoch, generation, f"r/{sequence}/{block}", position, Bash(command, 1))
-        return await self.operations.begin(call)
-
-    async def record(self, sequence: int, *, generation: int = 0, block: int = 0, claims: int = 1) -> Recorded:
-        generation = generation or (await self.build()).generation
-        op_id = f"r/{sequence}/{block}"
-        return await self.operations.record(KEY, generation, op_id, OperationState.DONE, DONE, claims)
-
-    async def run(self, sequence: int, *, block: int = 0) -> None:
-        assert (await self.begin(sequence, block=block)).verdict is Verdict.RUN
-        assert await self.record(sequence, block=block) is Recorded.RECORDED
-
-    async def snapshot(self, name: str) -> bool:
-        build, covered = await self.build(), await self.snapshots.covered(KEY)
-        await self.snapshots.announce(build, name, covered, Manifest(()), bytes(32))
-        return await self.snapshots.publish(build, name)
-
-    async def states(self) -> list[OperationState]:
-        return [each.state for each in await self.operations.page(KEY, NOTHING, 100)]
 
 
 @pytest.fixture
 async def rows(migrated_database: MigratedDatabase) -> AsyncIterator[Rows]:
     """A build whose first sandbox is ready."""
-    async with running_pool(migrated_database("taor_sandbox")) as pool:
-        rows = Rows(pool)
-        assert await rows.attach() is FenceVerdict.FENCED
-        await rows.next_generation()
+    async with running_rows(migrated_database("taor_sandbox")) as rows:
         yield rows
 
 
@@ -161,6 +86,28 @@ async def test_of_two_operations_at_once_one_is_out_of_order(rows: Rows) -> None
     assert verdicts == {Verdict.RUN, Verdict.OUT_OF_ORDER}
 
 
+async def test_an_announcement_waits_for_the_one_that_came_first(rows: Rows) -> None:
+    """Two connections, in the one order in which an unlocked check sees nothing yet."""
+    async with rows.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        first = Rows(connection)  # type: ignore[arg-type] # a connection has the pool's words
+        assert (await first.begin(1)).verdict is Verdict.RUN
+        second = asyncio.ensure_future(rows.begin(1, block=1))
+        await _waiting_or_done(rows.pool, second)
+        await transaction.commit()
+    assert (await second).verdict is Verdict.OUT_OF_ORDER
+
+
+async def _waiting_or_done(pool: asyncpg.Pool, task: "asyncio.Future[Begun]") -> None:
+    """Return once the other connection waits for a lock, or has its answer."""
+    for _ in range(2_000):
+        if task.done() or await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("the other connection neither waits nor answers")
+
+
 async def test_nothing_is_announced_for_another_epoch_or_before_ready(rows: Rows) -> None:
     assert (await rows.begin(1, epoch=2)).verdict is Verdict.STALE_EPOCH
     await rows.attach(epoch=2)
@@ -207,37 +154,42 @@ async def test_the_newest_snapshot_covers_the_most_whatever_its_time(rows: Rows)
     assert (planned.snapshot_id, planned.base) == ("covers-2", Position(2, 0))
 
 
-async def test_a_snapshot_is_published_only_for_the_current_generation_and_epoch(rows: Rows) -> None:
+async def test_a_snapshot_is_published_only_for_the_current_generation(rows: Rows) -> None:
     old = await rows.build()
-    covered = await rows.snapshots.covered(KEY)
-    for name in ("a", "b"):
-        await rows.snapshots.announce(old, name, covered, Manifest(()), bytes(32))
-    await rows.attach(epoch=2)
-    assert not await rows.snapshots.publish(old, "a")
+    await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), Manifest(()), bytes(32))
     await rows.next_generation()
-    assert not await rows.snapshots.publish(replace(await rows.build(), generation=1), "b")
+    assert not await rows.snapshots.publish(old, "s")
     assert await rows.snapshots.newest(KEY) is None
 
 
-async def test_what_the_base_lacks_is_redone_before_ready(rows: Rows) -> None:
-    await rows.run(1)
-    assert await rows.snapshot("s")
-    await rows.run(2)
-    await rows.run(3)
-    assert await rows.builds.plan(await rows.build())
-    await rows.create()
-    for doomed in await rows.sandboxes.doomed(KEY):
-        await rows.sandboxes.destroying(doomed)
-        await rows.sandboxes.gone(doomed)
-    build = await rows.build()
+async def test_a_snapshot_is_published_only_for_the_current_epoch(rows: Rows) -> None:
+    old = await rows.build()
+    await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), Manifest(()), bytes(32))
+    await rows.attach(epoch=2)
+    assert not await rows.snapshots.publish(old, "s")
+    assert await rows.snapshots.publish(await rows.build(), "s")
+
+
+async def test_what_the_base_lacks_keeps_a_build_from_being_ready(rows: Rows) -> None:
+    build = await rows.missing_two_and_three()
     assert [each.op_id for each in await rows.operations.to_redo(build, 9)] == ["r/2/0", "r/3/0"]
     assert await rows.operations.record_redone(build, "r/2/0", 1)
     assert not await rows.builds.make_ready(build)
+    assert await rows.operations.record_redone(build, "r/3/0", 1)
+    assert await rows.builds.make_ready(build)
 
+
+async def test_a_superseded_attach_records_nothing(rows: Rows) -> None:
+    build = await rows.missing_two_and_three()
     await rows.attach(number=2)
-    assert not await rows.operations.record_redone(build, "r/3/0", 1), "a superseded attach records nothing"
+    assert not await rows.operations.record_redone(build, "r/2/0", 1)
     assert not await rows.operations.record_lost(build)
-    build = await rows.build()
+    assert not await rows.builds.make_ready(build)
+
+
+async def test_what_cannot_be_redone_is_lost_and_stays_so(rows: Rows) -> None:
+    build = await rows.missing_two_and_three()
+    assert await rows.operations.record_redone(build, "r/2/0", 1)
     assert await rows.operations.record_lost(build)
     assert await rows.builds.make_ready(build)
     assert await rows.states() == [OperationState.DONE, OperationState.DONE, OperationState.LOST]
@@ -251,14 +203,19 @@ async def test_a_lost_operation_says_nothing_about_where_the_next_command_starts
     assert (await rows.begin(2)).cwd is None
 
 
-@pytest.mark.parametrize("state", [BuildState.KEPT, BuildState.PAUSED, BuildState.DESTROYED])
-async def test_only_the_current_holder_lets_go(rows: Rows, state: BuildState) -> None:
+async def test_only_the_current_holder_keeps_a_sandbox(rows: Rows) -> None:
     keep = timedelta(minutes=30)
     await rows.attach(epoch=2)
-    assert await rows.builds.release(KEY, 1, 1, state, keep) is ReleaseVerdict.STALE_EPOCH
-    assert await rows.builds.release(KEY, 2, 9, state, keep) is ReleaseVerdict.STALE_GENERATION
-    assert await rows.builds.release(BuildKey("other", "b"), 2, 1, state, keep) is ReleaseVerdict.NOT_FOUND
-    assert await rows.builds.release(KEY, 2, 1, state, keep) is ReleaseVerdict.RELEASED
+    assert await rows.builds.release(KEY, 1, 1, BuildState.KEPT, keep) is ReleaseVerdict.STALE_EPOCH
+    assert await rows.builds.release(KEY, 2, 9, BuildState.KEPT, keep) is ReleaseVerdict.STALE_GENERATION
+    stranger = BuildKey("other", KEY.build_id)
+    assert await rows.builds.release(stranger, 2, 1, BuildState.KEPT, keep) is ReleaseVerdict.NOT_FOUND
+    assert await rows.builds.release(KEY, 2, 1, BuildState.KEPT, keep) is ReleaseVerdict.RELEASED
+
+
+@pytest.mark.parametrize("state", [BuildState.KEPT, BuildState.PAUSED, BuildState.DESTROYED])
+async def test_only_a_destroyed_build_dooms_its_sandbox(rows: Rows, state: BuildState) -> None:
+    assert await rows.builds.release(KEY, 1, 1, state, timedelta(minutes=30)) is ReleaseVerdict.RELEASED
     assert (await rows.build()).state is state
     assert bool(await rows.sandboxes.doomed(KEY)) is (state is BuildState.DESTROYED)
 
