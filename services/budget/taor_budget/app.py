@@ -12,6 +12,7 @@ from taor_budget import catalogue
 from taor_budget.accounts import Accounts, Opening
 from taor_budget.adjustments import Adjustments
 from taor_budget.catalogue import Catalogue
+from taor_budget.changes import AccountChanges
 from taor_budget.config import BudgetConfig
 from taor_budget.expiry import keep_expiring
 from taor_budget.ledger import Ledger
@@ -33,10 +34,12 @@ async def open_app(config: BudgetConfig, stopping: asyncio.Event) -> AsyncIterat
     async with running_pool(config.dsn, max_size=config.pool_size) as pool, asyncio.TaskGroup() as background:
         store = LedgerStore(pool)
         opening = Opening(config.create_accounts, config.time_zone)
-        accounts = Accounts(AccountStore(pool), offers.plans, offers.prices, opening)
+        account_store = AccountStore(pool)
+        accounts = Accounts(account_store, offers.plans, offers.prices, opening)
         ledger = Ledger(store, accounts, offers.prices, timedelta(seconds=config.hold_life_seconds))
         adjustments = Adjustments(AdjustmentStore(pool), accounts, offers.plans)
-        service = BudgetService(ledger, accounts, adjustments, store, offers)
+        changes = AccountChanges(account_store, stopping)
+        service = BudgetService(ledger, accounts, adjustments, changes, store, offers)
         expiring = background.create_task(keep_expiring(store, config.expire_every_seconds, stopping))
         try:
             yield [Registration(SERVICE_NAME, partial(add_BudgetServiceServicer_to_server, service))]

@@ -1,5 +1,6 @@
 """The gRPC face of the budget service: messages in, messages out."""
 
+from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import grpc
@@ -10,9 +11,11 @@ from taor_budget import pages, translate
 from taor_budget.accounts import Accounts
 from taor_budget.adjustments import Adjustments
 from taor_budget.catalogue import Catalogue
+from taor_budget.changes import AccountChanges
 from taor_budget.ledger import Ledger
 from taor_budget.store.accounts import Binding
 from taor_budget.store.ledger import LedgerStore
+from taor_chassis.errors import DependencyUnavailable
 from taor_chassis.identity import current_caller
 
 Context: TypeAlias = grpc.aio.ServicerContext[object, object]
@@ -22,11 +25,18 @@ class BudgetService(BudgetServiceServicer):
     """Answers the calls of `taor.budget.v1.BudgetService`."""
 
     def __init__(
-        self, ledger: Ledger, accounts: Accounts, adjustments: Adjustments, books: LedgerStore, offers: Catalogue
+        self,
+        ledger: Ledger,
+        accounts: Accounts,
+        adjustments: Adjustments,
+        changes: AccountChanges,
+        books: LedgerStore,
+        offers: Catalogue,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
         self._adjustments = adjustments
+        self._changes = changes
         self._books = books
         self._offers = offers
 
@@ -138,6 +148,15 @@ class BudgetService(BudgetServiceServicer):
         return pb.ChangePlanResponse(
             adjustment=translate.wire_adjustment_of(adjustment), allowance=translate.wire_allowance_of(allowance)
         )
+
+    async def WatchAccountChanges(
+        self, request: pb.WatchAccountChangesRequest, context: Context
+    ) -> AsyncIterator[pb.WatchAccountChangesResponse]:
+        """Stream the versions of accounts until the client goes or this process stops."""
+        tenant_id = current_caller().tenant_id
+        async for told in self._changes.follow(tenant_id):
+            yield translate.wire_versions_of(tenant_id, told)
+        raise DependencyUnavailable("this replica stops; watch again")
 
     async def ListPlans(self, request: pb.ListPlansRequest, context: Context) -> pb.ListPlansResponse:
         """Tell the plans on offer."""

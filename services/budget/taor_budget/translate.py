@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 from taor.budget.v1 import budget_pb2 as pb
 
+from taor_budget.changes import Versions
 from taor_budget.plans import Plan
 from taor_budget.pricing import Price, Usage
 from taor_budget.reservations import (
@@ -273,6 +274,12 @@ def wire_entry_of(entry: JournalEntry) -> pb.JournalEntry:
         time=_timestamp(entry.at),
         request_id=entry.request_id,
     )
+
+
+def wire_versions_of(tenant_id: str, told: Versions) -> pb.WatchAccountChangesResponse:
+    """Some accounts of a tenant with their versions, as they are sent."""
+    accounts = [pb.AccountVersion(user_id=user_id, version=version) for user_id, version in told.accounts]
+    return pb.WatchAccountChangesResponse(tenant_id=tenant_id, accounts=accounts, complete=told.complete)
 
 
 def wire_adjustment_of(adjustment: Adjustment) -> pb.Adjustment:

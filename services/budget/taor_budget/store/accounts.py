@@ -1,5 +1,6 @@
 """The statements about accounts and the builds that they pay for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,8 @@ from taor_budget.plans import Plan
 _ACCOUNT = """
 SELECT tier, coalesce(opening_tier, tier) AS opening_tier, time_zone, anchor_day
   FROM accounts WHERE tenant_id = $1 AND user_id = $2"""
+_VERSIONS = """
+SELECT user_id, version FROM accounts WHERE tenant_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3"""
 _NOW = "SELECT taor_now()"
 _OPEN = """
 INSERT INTO accounts (tenant_id, user_id, tier, time_zone, anchor_day, cycle_microdollars, created_at)
@@ -63,6 +66,13 @@ class AccountStore:
         """The account of a user."""
         row = await self._pool.fetchrow(_ACCOUNT, tenant_id, user_id)
         return Account(tenant_id, user_id, *row.values()) if row else None
+
+    async def versions(self, tenant_id: str, after_user_id: str, limit: int) -> Sequence[tuple[str, int]]:
+        """A page of a tenant's accounts, each with its version, by user."""
+        return [
+            (user_id, version)
+            for user_id, version in await self._pool.fetch(_VERSIONS, tenant_id, after_user_id, limit)
+        ]
 
     async def open(self, account: Account, plan: Plan, instant: datetime) -> None:
         """Open an account on a plan unless the user has one."""
