@@ -1,15 +1,21 @@
-"""A real local backend per test, a sandbox in it that is ready for claims, and what tests like to do with it."""
+"""A real backend per test, a sandbox in it that is ready for claims, and what tests like to do with it."""
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from taor_e2b_simulator.server import running
+from taor_e2b_simulator.simulator import API_KEY, Simulator
+from taor_sandbox.backends.e2b.backend import E2BBackend
+from taor_sandbox.backends.e2b.installation import Toolbox
+from taor_sandbox.backends.e2b.settings import E2BSettings
 from taor_sandbox.backends.local.backend import LocalBackend, prepare
 from taor_sandbox.backends.port import (
+    Backend,
     ClaimSpec,
     CommandExit,
     Exited,
@@ -43,21 +49,57 @@ def sandbox_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def backend(sandbox_root: Path) -> AsyncIterator[LocalBackend]:
-    """A backend without sandboxes; whatever is made in it is destroyed afterwards."""
+async def local_backend(sandbox_root: Path) -> AsyncIterator[LocalBackend]:
+    """A local backend without sandboxes; whatever is made in it is destroyed afterwards."""
     prepared = prepare(sandbox_root, ownerless_seconds=20.0)
     yield prepared
-    for listing in await prepared.list():
-        await prepared.destroy(listing.provider_id)
+    await destroy_all(prepared)
     await prepared.close()
 
 
+@pytest.fixture(scope="session")
+def e2b_toolbox() -> Toolbox:
+    """What is laid into each E2B sandbox, packed once."""
+    return Toolbox.pack()
+
+
 @pytest.fixture
-async def sandbox(backend: LocalBackend) -> AsyncIterator[Sandbox]:
+async def e2b_simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+    """A simulator that knows no sandbox yet."""
+    yield Simulator(tmp_path / "e2b", tmp_bytes=SMALL.tmp_bytes)
+
+
+@pytest.fixture
+async def e2b_backend(e2b_simulator: Simulator, e2b_toolbox: Toolbox) -> AsyncIterator[E2BBackend]:
+    """The E2B backend on the real SDK, whose wire ends at the simulator."""
+    async with running(e2b_simulator) as url:
+        yield E2BBackend(E2BSettings(API_KEY, api_url=url, sandbox_url=url), e2b_toolbox)
+
+
+@pytest.fixture(params=["local", "e2b"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Each of the backends."""
+    chosen: Backend = request.getfixturevalue(f"{request.param}_backend")
+    return chosen
+
+
+@pytest.fixture
+async def sandbox(backend: Backend) -> AsyncIterator[Sandbox]:
     """A sandbox with epoch 1 and a nonce."""
     made = await make_ready(await backend.create("build/1", SMALL))
     yield made
     await made.close()
+
+
+def journal_of(sandbox: Sandbox) -> str:
+    """The folder of the journal, as commands inside see it."""
+    return str(PurePosixPath(sandbox.log_path("any", Stream.STDOUT)).parents[2])
+
+
+async def destroy_all(backend: Backend) -> None:
+    """Leave no sandbox behind."""
+    for listing in await backend.list():
+        await backend.destroy(listing.provider_id)
 
 
 async def make_ready(made: Sandbox) -> Sandbox:

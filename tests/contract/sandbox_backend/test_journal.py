@@ -3,8 +3,8 @@
 import pytest
 
 from taor_sandbox.backends.errors import FileRefused, JournalWiped, SandboxFrozen, StaleEpoch
-from taor_sandbox.backends.port import Backend, Dead, Exited, Live, Sandbox, Unclaimed
-from tests.support.sandboxes import NONCE, SMALL, finish, run, spec, start, until, write
+from taor_sandbox.backends.port import Backend, Dead, Exited, Live, Sandbox, Stream, Unclaimed
+from tests.support.sandboxes import NONCE, SMALL, finish, journal_of, run, spec, start, until, write
 
 
 async def test_a_stale_epoch_is_refused_inside(backend: Backend, sandbox: Sandbox) -> None:
@@ -56,7 +56,7 @@ async def test_a_new_sandbox_has_no_journal(backend: Backend) -> None:
 
 
 async def test_a_deleted_journal_is_found_out(sandbox: Sandbox) -> None:
-    op_id = await start(sandbox, "rm -rf /run/taor/journal/*; touch ran")
+    op_id = await start(sandbox, f"rm -rf {journal_of(sandbox)}/*; touch ran")
     states = [item async for item in sandbox.follow(op_id)]
     assert states[-1] == Dead()
     assert await sandbox.journal_nonce() is None
@@ -66,7 +66,7 @@ async def test_a_deleted_journal_is_found_out(sandbox: Sandbox) -> None:
 
 
 async def test_after_the_next_nonce_the_sandbox_goes_on_and_nothing_runs_twice(sandbox: Sandbox) -> None:
-    op_id = await start(sandbox, "echo x >> count; rm -rf /run/taor/journal/*")
+    op_id = await start(sandbox, f"echo x >> count; rm -rf {journal_of(sandbox)}/*")
     assert [item async for item in sandbox.follow(op_id)][-1] == Dead()
     await sandbox.write_nonce("second-nonce")
     assert not await sandbox.claim(spec("echo x >> count", op_id, nonce="second-nonce"))
@@ -76,14 +76,14 @@ async def test_after_the_next_nonce_the_sandbox_goes_on_and_nothing_runs_twice(s
 
 async def test_deleting_the_journal_does_not_lower_the_epoch(sandbox: Sandbox) -> None:
     await sandbox.raise_epoch(5)
-    await run(sandbox, "rm -rf /run/taor/journal/epoch", epoch=5)
+    await run(sandbox, f"rm -rf {journal_of(sandbox)}/epoch", epoch=5)
     with pytest.raises(StaleEpoch):
         await sandbox.raise_epoch(4)
 
 
 async def test_a_claim_whose_owner_died_is_dead_and_hangs_nobody(backend: Backend, sandbox: Sandbox) -> None:
     op_id = await start(sandbox, "echo begun; sleep 77")
-    await until(sandbox, f"[ -s /run/taor/journal/claims/{op_id.replace('/', '~')}/stdout ]")
+    await until(sandbox, f"[ -s {sandbox.log_path(op_id, Stream.STDOUT)} ]")
     await backend.pause(sandbox.provider_id)
     woken = await backend.attach(sandbox.provider_id)
     assert await woken.look(op_id) == Dead()
@@ -95,15 +95,14 @@ async def test_a_claim_whose_owner_died_is_dead_and_hangs_nobody(backend: Backen
 
 async def test_a_claim_folder_without_an_owner_is_dead(sandbox: Sandbox) -> None:
     """Its maker was killed between mkdir and its first word."""
-    await sandbox.run(["mkdir", "/run/taor/journal/claims/build~1~orphan"])
+    await sandbox.run(["mkdir", f"{journal_of(sandbox)}/claims/build~1~orphan"])
     assert [item async for item in sandbox.follow("build/1/orphan")] == [Dead()]
 
 
 async def test_a_forged_exit_record_counts_as_none(sandbox: Sandbox) -> None:
     for forged in ("{", '["COMMAND"]', '["COMMAND", "x", "EXITED", null, 0, 0, 0]', '["OTHER", 1]', "[]", "7"):
-        command = (
-            f"mkdir -p /run/taor/journal/claims/forged && printf '%s' '{forged}' > /run/taor/journal/claims/forged/exit"
-        )
+        folder = f"{journal_of(sandbox)}/claims/forged"
+        command = f"mkdir -p {folder} && printf '%s' '{forged}' > {folder}/exit"
         await sandbox.run(["/bin/bash", "-c", command])
         assert await sandbox.look("forged") == Dead(), forged
 

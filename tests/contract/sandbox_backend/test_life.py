@@ -47,19 +47,19 @@ async def test_an_unknown_sandbox_is_gone(backend: Backend) -> None:
 async def test_a_pause_ends_processes_and_keeps_files(backend: Backend, sandbox: Sandbox) -> None:
     await write_file(sandbox, "file", b"kept")
     await write_file(sandbox, "/home/user/file", b"kept", within="/home/user")
-    await backend.pause("build/1")
-    assert await backend.list() == [SandboxListing("build/1", "build/1", SandboxStatus.PAUSED)]
+    await backend.pause(sandbox.provider_id)
+    assert await backend.list() == [SandboxListing(sandbox.provider_id, "build/1", SandboxStatus.PAUSED)]
     with pytest.raises(SandboxUnreachable):
         await sandbox.read("file")
-    woken = await backend.attach("build/1")
-    assert await backend.list() == [SandboxListing("build/1", "build/1", SandboxStatus.RUNNING)]
+    woken = await backend.attach(sandbox.provider_id)
+    assert await backend.list() == [SandboxListing(sandbox.provider_id, "build/1", SandboxStatus.RUNNING)]
     assert await woken.read("file") == await woken.read("/home/user/file") == b"kept"
     await woken.close()
 
 
 async def test_pausing_twice_is_no_error(backend: Backend, sandbox: Sandbox) -> None:
-    await backend.pause("build/1")
-    await backend.pause("build/1")
+    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id)
 
 
 async def test_a_destroyed_sandbox_is_gone(backend: Backend, sandbox: Sandbox) -> None:
@@ -67,16 +67,16 @@ async def test_a_destroyed_sandbox_is_gone(backend: Backend, sandbox: Sandbox) -
     locked = "mkdir locked; touch locked/x; chmod 000 locked"
     assert (await run(sandbox, f'{locked}; python3 -c "{deep}"')).exit.status == 0
     await start(sandbox, "sleep 77", background=True)
-    await backend.destroy("build/1")
+    await backend.destroy(sandbox.provider_id)
     assert await backend.list() == []
     with pytest.raises(SandboxGone):
-        await backend.attach("build/1")
-    await backend.destroy("build/1")
+        await backend.attach(sandbox.provider_id)
+    await backend.destroy(sandbox.provider_id)
 
 
 async def test_a_key_can_be_used_again_after_destruction(backend: Backend, sandbox: Sandbox) -> None:
     await write_file(sandbox, "file", b"old")
-    await backend.destroy("build/1")
+    await backend.destroy(sandbox.provider_id)
     again = await backend.create("build/1", SMALL)
     assert await again.journal_nonce() is None
     with pytest.raises(FileRefused):
@@ -101,9 +101,9 @@ async def test_a_port_where_nobody_listens_is_refused(sandbox: Sandbox) -> None:
 
 
 async def test_keepalive_wakes_nobody(backend: Backend, sandbox: Sandbox) -> None:
-    await backend.keepalive("build/1")
-    await backend.pause("build/1")
-    await backend.keepalive("build/1")
+    await backend.keepalive(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id)
+    await backend.keepalive(sandbox.provider_id)
     assert (await backend.list())[0].status is SandboxStatus.PAUSED
 
 

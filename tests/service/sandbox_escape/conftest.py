@@ -2,8 +2,17 @@
 
 import os
 
-from tests.support.sandboxes import backend, sandbox, sandbox_root
+import pytest
 
-__all__ = ["backend", "sandbox", "sandbox_root"]
+from taor_sandbox.backends.local.backend import LocalBackend
+from tests.support.sandboxes import local_backend, sandbox, sandbox_root
+
+__all__ = ["local_backend", "sandbox", "sandbox_root"]
 
 collect_ignore = [] if os.geteuid() == 0 else ["test_ordinary_user.py"]
+
+
+@pytest.fixture
+def backend(local_backend: LocalBackend) -> LocalBackend:
+    """The only backend whose walls are ours."""
+    return local_backend

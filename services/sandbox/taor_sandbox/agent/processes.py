@@ -60,8 +60,8 @@ def kill_tree(op_id: str, leader: int) -> None:
     deadline = time.monotonic() + _KILL_SECONDS
     killed: set[int] = set()  # a dying process has no environment any more
     while alive := [p.pid for p in members(op_id, leader, killed)]:
-        _signal(alive, signal.SIGSTOP)
-        _signal(alive, signal.SIGKILL)
+        send(alive, signal.SIGSTOP)
+        send(alive, signal.SIGKILL)
         killed.update(alive)
         if time.monotonic() > deadline:
             kill_everything()
@@ -79,20 +79,24 @@ def kill_everything() -> None:
 
 def stop_all() -> list[int]:
     """Stop every process; returns those that ran. Goes round until a look finds none that was missed."""
+    bridge = f"{BRIDGE_VARIABLE}=1".encode()
     stopped: list[int] = []
-    while running := [p.pid for p in scan() if p.state not in "Tt" and p.pid not in stopped and not _is_bridge(p.pid)]:
-        _signal(running, signal.SIGSTOP)
+    while running := [
+        p.pid for p in scan() if p.state not in "Tt" and p.pid not in stopped and not is_marked(p.pid, bridge)
+    ]:
+        send(running, signal.SIGSTOP)
         stopped += running
     return stopped
 
 
-def _is_bridge(pid: int) -> bool:
-    return f"{BRIDGE_VARIABLE}=1".encode() in _environment(pid)
+def is_marked(pid: int, mark: bytes) -> bool:
+    """Whether a variable of a process's environment begins like this."""
+    return any(variable.startswith(mark) for variable in _environment(pid))
 
 
 def resume(pids: Iterable[int]) -> None:
     """Let stopped processes go on."""
-    _signal(pids, signal.SIGCONT)
+    send(pids, signal.SIGCONT)
 
 
 def memory_bytes(pid: int) -> int:
@@ -123,7 +127,8 @@ def _read_bytes(path: str) -> bytes:
         return b""
 
 
-def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to every process that is still there and ours."""
     for pid in pids:
         try:
             os.kill(pid, number)

@@ -9,11 +9,10 @@ from taor_sandbox.agent import messages
 from taor_sandbox.backends.errors import FileProblem, FileRefused
 from taor_sandbox.backends.local.helper import Helper, memory
 from taor_sandbox.backends.local.wire import Link
+from taor_sandbox.backends.tar import CREATE, EXTRACT
 
 _CHUNK_BYTES = 256 * 1024
 _COMPLAINT_BYTES = 2000
-_CREATE = ("tar", "--create", "--format=pax", "--numeric-owner", "--file=-")
-_EXTRACT = ("tar", "--extract", "--no-same-owner", "--preserve-permissions", "--delay-directory-restore", "--file=-")
 
 
 async def archive(link: Link, paths: Sequence[str], root: str) -> AsyncIterator[bytes]:
@@ -21,7 +20,7 @@ async def archive(link: Link, paths: Sequence[str], root: str) -> AsyncIterator[
     with memory() as nothing, memory() as complaint:
         reader, writer = os.pipe()
         try:
-            argv = [*_CREATE, f"--directory={root}", "--", *paths]
+            argv = [*CREATE, f"--directory={root}", "--", *paths]
             tar = await Helper.start(link, argv, (nothing, writer, complaint), root, {})
         finally:
             os.close(writer)
@@ -39,7 +38,7 @@ async def unpack(link: Link, stream: AsyncIterator[bytes], root: str) -> None:
     with memory() as nothing, memory() as complaint:
         reader, writer = os.pipe()
         try:
-            tar = await Helper.start(link, [*_EXTRACT, f"--directory={root}"], (reader, nothing, complaint), root, {})
+            tar = await Helper.start(link, [*EXTRACT, f"--directory={root}"], (reader, nothing, complaint), root, {})
         finally:
             os.close(reader)
         try:

@@ -22,7 +22,7 @@ INSIDE = "/opt/taor"
 def prepare(root: Path) -> Path:
     """Lay the toolbox below `root` unless this version of it is there, and return its folder."""
     agent = Path(taor_sandbox.agent.__file__).parent
-    ripgrep = _find_ripgrep()
+    ripgrep = find_ripgrep()
     sources = sorted(agent.glob("*.py"))
     identity = hashlib.sha256(f"{sys.version} {ripgrep.stat().st_size}".encode())
     for source in sources:
@@ -56,7 +56,8 @@ def _make_readable(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
 
 
-def _find_ripgrep() -> Path:
+def find_ripgrep() -> Path:
+    """The program beside this Python, else on the path; raises BackendUnavailable."""
     beside = Path(sysconfig.get_path("scripts")) / "rg"
     found = beside if beside.exists() else Path(shutil.which("rg") or "")
     if not os.access(found, os.X_OK) or not found.is_file():

@@ -1,0 +1,183 @@
+"""Sandboxes at E2B.
+
+Traps that are answered here: the SDK repeats a create, so every create carries an idempotency key; a time-out kills
+unless told to pause; a paused sandbox and a dead one look the same from the data side, so the control plane is asked.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+
+from e2b import AsyncSandbox, SandboxInfo, SandboxQuery, SandboxState
+from e2b.connection_config import ApiParams
+
+from taor_sandbox.backends.e2b.bridge import NotInstalled
+from taor_sandbox.backends.e2b.installation import Toolbox, install
+from taor_sandbox.backends.e2b.sandbox import E2BSandbox
+from taor_sandbox.backends.e2b.settings import E2BSettings
+from taor_sandbox.backends.e2b.troubles import patiently, translated
+from taor_sandbox.backends.errors import InvalidRequest, SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.port import Limits, SandboxListing, SandboxStatus
+
+OWNER, OWNER_VALUE = "owner", "taor"
+KEY = "key"
+_KEY_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}/[0-9]{1,10}")
+_REBIRTHS = 8
+"""How often a key can be used again after its sandbox is gone; a build's own keys never are."""
+_PAGE = 100
+_MOST_PAGES = 100
+_END_SECONDS = 30.0
+_POLL_SECONDS = 0.2
+_ALL_TRAFFIC = "0.0.0.0/0"
+
+
+class E2BBackend:
+    """Implements `Backend`; make it with `open_backend`."""
+
+    def __init__(self, settings: E2BSettings, toolbox: Toolbox) -> None:
+        self._settings = settings
+        self._toolbox = toolbox
+        self._options = _options(settings)
+
+    async def create(self, key: str, limits: Limits) -> E2BSandbox:
+        """A sandbox of this name, with an empty workspace, or the one that has it."""
+        if not _KEY_SHAPE.fullmatch(key):
+            raise InvalidRequest(f"{key!r} is not build_id/generation")
+        for found in await self._list({OWNER: OWNER_VALUE, KEY: key}):
+            with suppress(SandboxGone):
+                return await self._attach(found.sandbox_id, limits)
+        for life in range(_REBIRTHS):
+            with suppress(SandboxGone):
+                return await self._open(await self._create(key, life), limits)
+        raise SandboxUnreachable(f"every sandbox that was made for {key} is gone")
+
+    async def attach(self, provider_id: str) -> E2BSandbox:
+        """A handle on a sandbox; a paused one is resumed."""
+        return await self._attach(provider_id, Limits())
+
+    async def pause(self, provider_id: str) -> None:
+        """End what runs inside, write the disk out, and pause: so a resume has nothing to lose but memory."""
+        if (await self._info(provider_id)).state is SandboxState.PAUSED:
+            return
+        with suppress(SandboxUnreachable):
+            await self._quiet(provider_id)
+        await patiently(lambda: AsyncSandbox.pause(provider_id, **self._options))
+
+    async def destroy(self, provider_id: str) -> None:
+        """Kill it, and return when E2B does not know it any more."""
+        await patiently(lambda: AsyncSandbox.kill(provider_id, **self._options))
+        deadline = asyncio.get_running_loop().time() + _END_SECONDS
+        while await self._exists(provider_id):
+            if asyncio.get_running_loop().time() > deadline:
+                raise SandboxUnreachable(f"E2B still knows {provider_id}, {_END_SECONDS:.0f} s after its end")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def keepalive(self, provider_id: str) -> None:
+        """Let it live for another while. What is paused stays so; what may not live longer is paused in time."""
+        if (await self._info(provider_id)).state is SandboxState.RUNNING:
+            seconds = self._settings.lifetime_seconds
+            await patiently(lambda: AsyncSandbox.set_timeout(provider_id, seconds, **self._options))
+
+    async def list(self) -> Sequence[SandboxListing]:
+        """Every sandbox that carries our name."""
+        return [
+            SandboxListing(
+                info.sandbox_id,
+                info.metadata.get(KEY, ""),
+                SandboxStatus.PAUSED if info.state is SandboxState.PAUSED else SandboxStatus.RUNNING,
+            )
+            for info in await self._list({OWNER: OWNER_VALUE})
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held here: connections belong to the SDK, bridges to their handles."""
+
+    async def _create(self, key: str, life: int) -> AsyncSandbox:
+        settings = self._settings
+        return await patiently(
+            lambda: AsyncSandbox.create(
+                settings.template,
+                settings.lifetime_seconds,
+                metadata={OWNER: OWNER_VALUE, KEY: key},
+                lifecycle={"on_timeout": {"action": "pause"}, "auto_resume": False},
+                network={
+                    "allow_out": list(settings.allowed_hosts),
+                    "deny_out": [_ALL_TRAFFIC],
+                    "allow_public_traffic": False,
+                },
+                idempotency_key=hashlib.sha256(f"taor {key} {life}".encode()).hexdigest(),
+                **self._options,
+            )
+        )
+
+    async def _attach(self, provider_id: str, limits: Limits) -> E2BSandbox:
+        seconds = self._settings.lifetime_seconds
+        return await self._open(
+            await patiently(lambda: AsyncSandbox.connect(provider_id, seconds, **self._options)), limits
+        )
+
+    async def _open(self, connected: AsyncSandbox, limits: Limits) -> E2BSandbox:
+        """A handle that was answered; the agent is laid where it is missing. Raises SandboxGone for a dead one."""
+        sandbox = E2BSandbox(connected)
+        try:
+            try:
+                await sandbox.greet()
+            except NotInstalled:
+                await patiently(lambda: install(connected, self._toolbox, limits))
+                await sandbox.greet()
+        except SandboxUnreachable:
+            await self._info(connected.sandbox_id)
+            raise
+        return sandbox
+
+    async def _quiet(self, provider_id: str) -> None:
+        connected = await patiently(
+            lambda: AsyncSandbox.connect(provider_id, self._settings.lifetime_seconds, **self._options)
+        )
+        sandbox = E2BSandbox(connected)
+        try:
+            await sandbox.shut_down()
+            with translated():
+                await connected.commands.run("sync", user="root", cwd="/", timeout=_END_SECONDS)
+        finally:
+            await sandbox.close()
+
+    async def _info(self, provider_id: str) -> SandboxInfo:
+        return await patiently(lambda: AsyncSandbox.get_info(provider_id, **self._options))
+
+    async def _exists(self, provider_id: str) -> bool:
+        try:
+            await self._info(provider_id)
+        except SandboxGone:
+            return False
+        return True
+
+    async def _list(self, metadata: dict[str, str]) -> Sequence[SandboxInfo]:
+        found: list[SandboxInfo] = []
+        query = SandboxQuery(metadata=metadata, state=[SandboxState.RUNNING, SandboxState.PAUSED])
+        pages = AsyncSandbox.list(query=query, limit=_PAGE, **self._options)
+        for _ in range(_MOST_PAGES):
+            if not pages.has_next:
+                break
+            found += await patiently(pages.next_items)
+        return found
+
+
+async def open_backend(settings: E2BSettings) -> E2BBackend:
+    """A backend whose key was accepted; raises BackendUnavailable with the remedy."""
+    backend = E2BBackend(settings, await asyncio.to_thread(Toolbox.pack))
+    await backend.list()
+    return backend
+
+
+def _options(settings: E2BSettings) -> ApiParams:
+    options = ApiParams(api_key=settings.api_key, request_timeout=settings.request_seconds)
+    if settings.domain:
+        options["domain"] = settings.domain
+    if settings.api_url:
+        options["api_url"] = settings.api_url
+    if settings.sandbox_url:
+        options["sandbox_url"] = settings.sandbox_url
+    return options

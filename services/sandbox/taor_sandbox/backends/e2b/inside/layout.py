@@ -1,0 +1,11 @@
+"""Where things stand inside an E2B sandbox."""
+
+ROOT = "/var/lib/taor"
+JOURNAL = f"{ROOT}/journal"
+LIBRARY = f"{ROOT}/lib"
+PROGRAMS = f"{ROOT}/bin"
+UPLOADS = f"{ROOT}/uploads"
+CONFIG = f"{ROOT}/config.json"
+SOCKET = f"{ROOT}/agent.sock"
+LOCK = f"{ROOT}/agent.lock"
+LOG = f"{ROOT}/agent.log"

@@ -1,0 +1,100 @@
+"""Lays the agent, the bridge and ripgrep into a new sandbox."""
+
+import gzip
+import io
+import json
+import shlex
+import tarfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2b import AsyncSandbox, CommandExitException
+
+import taor_sandbox.agent
+import taor_sandbox.backends.e2b.inside
+from taor_sandbox.agent.config import Config
+from taor_sandbox.backends.e2b.bridge import USER
+from taor_sandbox.backends.e2b.inside import layout
+from taor_sandbox.backends.e2b.troubles import translated
+from taor_sandbox.backends.errors import BackendUnavailable
+from taor_sandbox.backends.local.toolbox import find_ripgrep
+from taor_sandbox.backends.port import HOME, WORKSPACE, Limits
+
+_INSTALL_SECONDS = 120.0
+_OWNERLESS_SECONDS = 1_000_000.0
+"""The provider's own time-out ends what nobody owns; the agent waits longer than any sandbox may live."""
+_MAIN = b"from taor_sandbox.backends.e2b.inside.main import main\n\nmain()\n"
+_SCRIPT = """
+set -e
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo 'Python 3.10 or newer is missing' >&2; exit 3; }
+mkdir -p $WORKSPACE $HOME_FOLDER $ROOT/uploads $ROOT/journal
+exec 9>$ROOT/install.lock
+flock 9
+if [ ! -e $ROOT/installed ]; then
+  tar -xzf "$ARCHIVE" -C $ROOT
+  chown -R $USER_NAME: $WORKSPACE $ROOT
+  touch $ROOT/installed
+fi
+rm -f "$ARCHIVE"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The files of every sandbox, packed once."""
+
+    archive: bytes
+
+    @classmethod
+    def pack(cls) -> "Toolbox":
+        """Pack them; raises BackendUnavailable when ripgrep is missing."""
+        files = {"lib/__main__.py": _MAIN, "bin/rg": find_ripgrep().read_bytes()}
+        for package, name in (
+            (taor_sandbox.agent, "agent"),
+            (taor_sandbox.backends.e2b.inside, "backends/e2b/inside"),
+        ):
+            assert package.__file__ is not None
+            for source in sorted(Path(package.__file__).parent.glob("*.py")):
+                files[f"lib/taor_sandbox/{name}/{source.name}"] = source.read_bytes()
+        return cls(gzip.compress(_tar(files), compresslevel=1, mtime=0))
+
+
+async def install(sandbox: AsyncSandbox, toolbox: Toolbox, limits: Limits) -> None:
+    """Lay everything; may be repeated, and done by several at once. Raises BackendUnavailable with the remedy."""
+    archive = f"{layout.ROOT}/{uuid.uuid4().hex}.tar.gz"
+    names = {
+        "WORKSPACE": WORKSPACE, "HOME_FOLDER": HOME, "ROOT": layout.ROOT, "ARCHIVE": archive, "USER_NAME": USER,
+    }  # fmt: skip
+    assigned = "\n".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
+    with translated():
+        await sandbox.files.write(archive, toolbox.archive, user="root", use_octet_stream=True)
+        await sandbox.files.write(layout.CONFIG, json.dumps(_config(limits)), user="root", use_octet_stream=True)
+        try:
+            await sandbox.commands.run(f"{assigned}{_SCRIPT}", user="root", cwd="/", timeout=_INSTALL_SECONDS)
+        except CommandExitException as error:
+            raise BackendUnavailable(f"the template cannot carry the agent: {error.stderr[-500:]}") from error
+
+
+def _config(limits: Limits) -> Config:
+    return Config(
+        uid=None,
+        journal=layout.JOURNAL,
+        workspace=WORKSPACE,
+        env={},
+        memory_bytes=limits.memory_bytes,
+        processes=limits.processes,
+        file_bytes=limits.file_bytes,
+        open_files=limits.open_files,
+        ownerless_seconds=_OWNERLESS_SECONDS,
+    )
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755 if name.startswith("bin/") else 0o644
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()

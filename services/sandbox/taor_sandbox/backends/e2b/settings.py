@@ -1,0 +1,35 @@
+"""How to reach E2B, and what every sandbox there is given."""
+
+from dataclasses import dataclass
+
+REGISTRIES = (
+    "idx.test",
+    "files.packages.example",
+    "registry.node.test",
+    "registry.second.test",
+    "index.crates.io",
+    "static.crates.io",
+    "proxy.golang.org",
+    "sum.golang.org",
+    "rubygems.org",
+    "deb.index.test",
+)
+GIT_HOSTS = ("github.com", "codeload.github.com", "gitlab.com")
+ALLOWED_HOSTS = REGISTRIES + GIT_HOSTS
+"""Package registries and git hosts. A git host can carry data out: whoever must not risk that shortens the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class E2BSettings:
+    """Empty texts leave the choice to the SDK, which reads the variables of the same names itself."""
+
+    api_key: str
+    domain: str = ""
+    """Of a self-hosted E2B: its addresses are `api.DOMAIN` and `sandbox.DOMAIN`."""
+    api_url: str = ""
+    sandbox_url: str = ""
+    template: str = "base"
+    lifetime_seconds: int = 900
+    """How long a sandbox lives after the last sign of life of this service; then it is paused, not killed."""
+    allowed_hosts: tuple[str, ...] = ALLOWED_HOSTS
+    request_seconds: float = 60.0
