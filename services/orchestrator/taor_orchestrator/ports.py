@@ -144,7 +144,8 @@ class Rest:
 
     state: BuildState
     denied_version: int
-    wake_time: datetime
+    at_least_seconds: float
+    not_before: datetime | None = None
 
 
 class Builds(Protocol):
@@ -162,8 +163,8 @@ class Builds(Protocol):
         """How often the build was woken; read it before the reservation whose denial would lead to `rest`."""
         ...
 
-    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> bool:
-        """Put the build to rest and delete its ticket; False when it was woken or taken since, and must look again."""
+    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> datetime | None:
+        """Put the build to rest; when it wakes by itself, or None when it was woken or taken since: look again."""
         ...
 
     async def cancel_item(self, claim: Claim) -> str | None:

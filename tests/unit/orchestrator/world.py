@@ -282,9 +282,9 @@ class Builds(Port):
     async def wake_generation(self, claim: Claim) -> int:
         return 0
 
-    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> bool:
+    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> datetime.datetime | None:
         self.world.rests.append(rest)
-        return True
+        return rest.not_before or TOMORROW
 
     async def cancel_item(self, claim: Claim) -> str | None:
         return "cancel-1"

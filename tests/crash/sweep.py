@@ -1,0 +1,239 @@
+"""Records an unkilled build, kills one boundary after the other, and compares what came of it."""
+
+import asyncio
+import hashlib
+import json
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+import pytest
+from taor.sandbox.v1 import sandbox_pb2
+
+from taor_cli.audit.evidence import Evidence, HoldState
+from taor_cli.audit.gather import gather
+from taor_cli.audit.report import Verdict
+from taor_cli.audit.report import audit as run_audit
+from taor_cli.builds import Build
+from taor_cli.clients import Clients, connect
+from taor_cli.endpoints import Endpoints, Wanted, resolve
+from taor_cli.orchestrator import Orchestrator, Order
+from taor_local.installation import ensure_up
+from taor_local.options import Options
+from tests.crash.boundaries import ARMED, FIRED, RECORD
+from tests.crash.supervisor import PROGRAM, boundaries_folder
+from tests.support.installation import temporary_installation
+
+SCRIPTS = Path(__file__).parent / "scripts"
+BRIEF = "Count.\n\ntaor-script: mixed\n"
+BUILD_SECONDS = 90.0
+POLL_SECONDS = 0.05
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Point:
+    """One boundary of one service, the n-th time that a build comes by."""
+
+    service: str
+    label: str
+    occurrence: int
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.label} #{self.occurrence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a build came to, with its own id taken out."""
+
+    state: str
+    tree_sha256: str
+    log: tuple[str, ...]
+    booked_microdollars: int
+    lost_holds_microdollars: int
+    epochs: int
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A kill, or several, after which something was not as it should be."""
+
+    points: tuple[Point, ...]
+    what: str
+
+
+class Rig:
+    """An installation whose services can be killed at a boundary."""
+
+    def __init__(self, endpoints: Endpoints, clients: Clients, orders: Path) -> None:
+        self._endpoints = endpoints
+        self._clients = clients
+        self._orders = orders
+
+    async def record(self) -> Counter[Point]:
+        """The boundaries that one unkilled build passes."""
+        (self._orders / RECORD).touch()
+        await self.build()
+        (self._orders / RECORD).unlink()
+        passed: Counter[Point] = Counter()  # an occurrence of 0: only how often each was passed matters here
+        for trace in self._orders.glob("trace.*"):
+            service, labels = trace.name.split(".")[1], trace.read_text().splitlines()
+            passed += Counter(Point(service, label, 0) for label in labels)
+            trace.unlink()
+        return passed
+
+    async def build(self) -> Result:
+        """Run the build to its end and look at everything that it left."""
+        started = await self._patiently(lambda: Orchestrator(self._clients.orchestrator).start(_order()))
+        deadline = time.monotonic() + BUILD_SECONDS
+        while not (build := await self._get(started.build_id)).state.is_ended:
+            assert time.monotonic() < deadline, f"the build has not ended: {build.state}"
+            await asyncio.sleep(POLL_SECONDS)
+        return await self._patiently(lambda: self._look(build))
+
+    async def killed_build(self, *points: Point) -> tuple[Result, int]:
+        """The same build, with the process killed at each point in turn; at how many of them it came by."""
+        killing = asyncio.ensure_future(self._kill(points))
+        try:
+            result = await self.build()
+        finally:
+            killing.cancel()
+            await asyncio.wait({killing})
+            (self._orders / ARMED).unlink(missing_ok=True)
+        fired = list(self._orders.glob(f"{FIRED}*"))
+        for each in fired:
+            each.unlink()
+        return result, len(fired)
+
+    async def _kill(self, points: Sequence[Point]) -> None:
+        for number, point in enumerate(points):
+            order = {"service": point.service, "label": point.label, "occurrence": point.occurrence}
+            waiting = self._orders / "order"
+            waiting.write_text(json.dumps(order | {"nonce": str(uuid.uuid4())}))
+            waiting.rename(self._orders / ARMED)
+            while not (self._orders / FIRED).exists():
+                await asyncio.sleep(POLL_SECONDS)
+            (self._orders / FIRED).rename(self._orders / f"{FIRED}.{number}")
+
+    async def _get(self, build_id: str) -> Build:
+        return await self._patiently(lambda: Orchestrator(self._clients.orchestrator).get(build_id))
+
+    async def _look(self, build: Build) -> Result:
+        evidence = await gather(self._clients, build, self._endpoints.model_record)
+        snapshots = await self._clients.sandbox.ListSnapshots(sandbox_pb2.ListSnapshotsRequest(build_id=build.build_id))
+        report = run_audit(evidence)
+        broken = (f"{line.number}: {line.findings}" for line in report if line.verdict is Verdict.BROKEN)
+        return Result(
+            state=build.state.name,
+            tree_sha256=snapshots.snapshots[0].tree_sha256.hex() if snapshots.snapshots else "",
+            log=_normalised(evidence),
+            booked_microdollars=sum(hold.booked_microdollars for hold in evidence.holds),
+            lost_holds_microdollars=_lost(evidence),
+            epochs=evidence.inspection.epoch,
+            findings=tuple(broken),
+        )
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        deadline = time.monotonic() + BUILD_SECONDS
+        while True:
+            try:
+                return await ask()
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    raise
+                assert time.monotonic() < deadline, f"nobody answers: {error.details()}"
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@asynccontextmanager
+async def running_rig() -> AsyncIterator[Rig]:
+    """A fresh installation under the watch of the boundaries."""
+    with pytest.MonkeyPatch.context() as patch, temporary_installation() as options:
+        patch.setenv("TAOR_MODEL_SCRIPTS", str(SCRIPTS))
+        await asyncio.to_thread(_up, options)
+        endpoints = resolve(Wanted(data=options.data))
+        async with connect(endpoints) as clients:
+            yield Rig(endpoints, clients, boundaries_folder(options.data))
+
+
+def enumerate_points(recordings: Sequence[Counter[Point]]) -> list[Point]:
+    """Every boundary that each recorded build came by, as often as the one that came by least."""
+    sure = recordings[0]
+    for each in recordings[1:]:
+        sure &= each
+    return sorted(
+        Point(point.service, point.label, occurrence)
+        for point, count in sure.items()
+        for occurrence in range(1, count + 1)
+    )
+
+
+def sample(points: Sequence[Point], most: int, seed: int) -> list[Point]:
+    """At most `most` points, spread evenly over the kinds of boundary, and within a kind by chance."""
+    chance = random.Random(seed)
+    kinds: dict[tuple[str, str], list[Point]] = {}
+    for point in chance.sample(points, len(points)):
+        kinds.setdefault((point.service, point.label), []).append(point)
+    rounds = (group[turn] for turn in range(len(points)) for group in kinds.values() if turn < len(group))
+    return [point for point, _ in zip(rounds, range(most), strict=False)]
+
+
+def compare(points: tuple[Point, ...], killed: Result, unkilled: Result) -> Iterable[Failure]:
+    """What differs and must not. A take-over may cost one held call, or one call whose answer was lost."""
+    checks = {
+        "the state": killed.state == unkilled.state,
+        "the files": killed.tree_sha256 == unkilled.tree_sha256 != "",
+        "the log": killed.log == unkilled.log,
+        "the money": 0 <= killed.booked_microdollars - unkilled.booked_microdollars <= killed.lost_holds_microdollars,
+        f"the audit: {killed.findings}": not killed.findings,
+    }
+    return [Failure(points, what) for what, is_right in checks.items() if not is_right]
+
+
+def _up(options: Options) -> None:
+    ensure_up(options, lambda _: None, program=PROGRAM)
+
+
+def _order() -> Order:
+    return Order(
+        request_id=str(uuid.uuid4()),
+        user_id="crash",
+        project_id="crash",
+        tier="cto_scale",
+        brief=BRIEF,
+        clarifications=(),
+        plan="",
+    )
+
+
+def _normalised(evidence: Evidence) -> tuple[str, ...]:
+    """The log without what is different in every build: its id, and the ids of messages and tool calls."""
+    ours = evidence.build.build_id.encode()
+    bodies = ((row.kind, _plain(row.body.replace(ours, b"BUILD"))) for row in evidence.log)
+    return tuple(f"{kind} {hashlib.sha256(body).hexdigest()}" for kind, body in bodies)
+
+
+def _plain(body: bytes) -> bytes:
+    """Without the provider's ids and signatures, which depend on the build's own id."""
+    parsed = json.loads(body)
+    for block in parsed.get("content", ()):
+        for name in ("id", "tool_use_id", "signature"):
+            block.pop(name, None)
+    return json.dumps(parsed, sort_keys=True).encode()
+
+
+def _lost(evidence: Evidence) -> int:
+    """What take-overs have cost: holds that were charged, and settled calls whose answer is in no log."""
+    logged = {row.call.rid for row in evidence.log if row.call}
+    settled_lost = (HoldState.SETTLED, HoldState.CHARGED, HoldState.EXPIRED)
+    return sum(h.held_microdollars for h in evidence.holds if h.state in settled_lost and h.rid not in logged)
