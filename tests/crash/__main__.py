@@ -42,9 +42,8 @@ class Report:
     def lines(self) -> Iterator[str]:
         """The report for people."""
         yield f"{self.enumerated} boundaries enumerated, {self.planned} runs planned, {self.runs} made"
-        yield f"{sum(self.killed.values())} kills: " + ", ".join(
-            f"{n} {name}" for name, n in sorted(self.killed.items())
-        )
+        by_service = ", ".join(f"{count} {service}" for service, count in sorted(self.killed.items()))
+        yield f"{sum(self.killed.values())} kills: {by_service}"
         yield f"{self.extra_calls} runs paid for one more call; none for more than one a take-over"
         yield f"{len(self.missed)} points not reached, {len(self.failures)} failures"
         yield from (f"not reached: {each}" for each in self.missed)
@@ -93,10 +92,11 @@ async def _sweep(wanted: argparse.Namespace) -> Report:
 def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> list[Kills]:
     chance = random.Random(wanted.seed)
     singles = sample(points, wanted.points or len(points), wanted.seed)
-    # The second kill is one that comes again after any first: early boundaries do not.
-    turns = [point for point in points if point.occurrence >= 3]
-    pairs = [(chance.choice(points[: len(points)]), chance.choice(turns)) for _ in range(wanted.pairs)]
-    return [(point,) for point in singles] + [pair for pair in pairs if pair[0].service != pair[1].service]
+    # The second kill must still lie ahead after the first: one that every turn comes by, in another service.
+    early = [point for point in points if point.occurrence <= 2]
+    often = [point for point in points if point.occurrence == 1 and Point(point.service, point.label, 9) in points]
+    pairs = [(first, second) for first in early for second in often if first.service != second.service]
+    return [(point,) for point in singles] + chance.sample(pairs, min(wanted.pairs, len(pairs)))
 
 
 async def _work(rig: Rig, queue: Iterator[Kills], unkilled: Result, report: Report) -> None:

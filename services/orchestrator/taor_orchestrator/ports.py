@@ -12,6 +12,7 @@ from typing import Protocol
 from taor_chassis.clock import Clock
 from taor_orchestrator.build import BuildState, Claim
 from taor_orchestrator.history import Entry, History
+from taor_orchestrator.inbox import InboxText, Signals
 from taor_orchestrator.model.port import Model, Usage
 from taor_orchestrator.money import Allowance, Hold, Need, Reserved
 from taor_orchestrator.toolset import Operation, ToolInput
@@ -40,6 +41,20 @@ class Lease(Protocol):
     @property
     def cancel_requested(self) -> asyncio.Event:
         """Set as soon as a cancellation of the build is seen (by NOTIFY or by the heartbeat, within 2 s)."""
+        ...
+
+    @property
+    def pause_requested(self) -> asyncio.Event:
+        """Set while a pause of the build is asked for; it begins at the next turn boundary."""
+        ...
+
+    @property
+    def inbox_waiting(self) -> asyncio.Event:
+        """Set as soon as people have told the build something; whoever reads it clears this first."""
+        ...
+
+    def hear(self, signals: Signals) -> None:
+        """The build's row tells what waits for its worker."""
         ...
 
     @property
@@ -125,8 +140,8 @@ class Sandbox(Protocol):
         """Run one tool call, once; the same id again follows it or repeats its result."""
         ...
 
-    async def cancel(self, claim: Claim, generation: int, op_id: str) -> None:
-        """Kill the command of a running tool call."""
+    async def cancel(self, claim: Claim, generation: int, op_id: str) -> bool:
+        """Kill the command of a running tool call; False when the call has never begun, and must not any more."""
         ...
 
     async def snapshot(self, claim: Claim, generation: int) -> None:
@@ -165,6 +180,18 @@ class Builds(Protocol):
 
     async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> datetime | None:
         """Put the build to rest; when it wakes by itself, or None when it was woken or taken since: look again."""
+        ...
+
+    async def wait(self, claim: Claim, state: BuildState, wake_generation: int) -> bool:
+        """Let the build wait for people, PAUSED or WAITING_ANSWER; False when something has come up: look again."""
+        ...
+
+    async def unread(self, claim: Claim) -> Sequence[InboxText]:
+        """The texts of people that are not marked as read, oldest first; the marks may lag behind the log."""
+        ...
+
+    async def signals(self, claim: Claim) -> Signals:
+        """What waits for the worker of the build."""
         ...
 
     async def cancel_item(self, claim: Claim) -> str | None:

@@ -87,5 +87,6 @@ async def _follow(tenure: Tenure, generation: int, op_id: str, log_sequence: int
     except Interrupted:
         if isinstance(tool, READ_ONLY):
             return CANCELLED
-        await ports.sandbox.cancel(claim, generation, op_id)
+        if not await ports.sandbox.cancel(claim, generation, op_id):
+            return CANCELLED
         return await ports.sandbox.dispatch(claim, generation, op_id, log_sequence, tool)

@@ -261,8 +261,9 @@ class Sandbox(Port):
         await self.switch.boundary()
         return self.world.results[op_id]
 
-    async def cancel(self, claim: Claim, generation: int, op_id: str) -> None:
+    async def cancel(self, claim: Claim, generation: int, op_id: str) -> bool:
         await self.switch.boundary()
+        return op_id in self.world.operations
 
     async def snapshot(self, claim: Claim, generation: int) -> None:
         await self.switch.boundary()

@@ -57,12 +57,18 @@ class SandboxClient(Sandbox):
         _put_tool(request, tool)
         return await patiently(lambda: self._result(request))
 
-    async def cancel(self, claim: Claim, generation: int, op_id: str) -> None:
-        """Kill the command of a running tool call."""
+    async def cancel(self, claim: Claim, generation: int, op_id: str) -> bool:
+        """Kill the command of a running tool call; False when the call has never begun."""
         request = pb.CancelOperationRequest(
             build_id=claim.build_id, epoch=claim.epoch, generation=generation, op_id=op_id
         )
-        await patiently(lambda: self._stub.CancelOperation(request))
+        try:
+            await patiently(lambda: self._stub.CancelOperation(request))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise
+            return False
+        return True
 
     async def snapshot(self, claim: Claim, generation: int) -> None:
         """Take a snapshot of the project's files."""
