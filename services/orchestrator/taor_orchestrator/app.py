@@ -15,7 +15,9 @@ from taor_chassis.client import open_channel
 from taor_chassis.clock import SystemClock, SystemIds
 from taor_chassis.database import running_pool
 from taor_chassis.server import Registration
+from taor_orchestrator.account_watch import AccountWatch
 from taor_orchestrator.build import Claim, Ending
+from taor_orchestrator.clients.accounts import AccountsClient
 from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.clients.budget import BudgetClient
 from taor_orchestrator.clients.checkpoint import CheckpointClient
@@ -32,6 +34,7 @@ from taor_orchestrator.store.builds import BuildStore
 from taor_orchestrator.store.events import EventStore
 from taor_orchestrator.store.leases import LeaseStore
 from taor_orchestrator.store.projection import BuildRow
+from taor_orchestrator.store.resting import RestingStore
 from taor_orchestrator.watch import EventHub, Watch
 
 SERVICE_NAME = "taor.orchestrator.v1.OrchestratorService"
@@ -67,6 +70,7 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
 
         async with asyncio.TaskGroup() as beside:
             beside.create_task(dispatch.run(tenures.work, stopping))
+            beside.create_task(AccountWatch(AccountsClient(budget), RestingStore(pool)).run(stopping))
             yield [Registration(SERVICE_NAME, partial(add_OrchestratorServiceServicer_to_server, service))]
             stopping.set()
 

@@ -52,9 +52,8 @@ async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
     await tenure.release_sandbox(Fate.PAUSE)
     tenure.detach_sandbox()
     resting = _rest(tenure, denied)
-    if not await tenure.ports.builds.rest(tenure.claim, resting, denied.wake_generation):
-        return None
-    return Rested(resting.state, resting.wake_time)
+    wake_time = await tenure.ports.builds.rest(tenure.claim, resting, denied.wake_generation)
+    return None if wake_time is None else Rested(resting.state, wake_time)
 
 
 async def hand_over(tenure: Tenure) -> HandedOver:
@@ -70,9 +69,9 @@ def _fate(outcome: Outcome) -> Fate:
 
 def _rest(tenure: Tenure, denied: MoneyDenied) -> Rest:
     """Until the allowance is refreshed, or for a moment when only other holds stand in the way."""
-    denial, now = denied.denial, tenure.ports.clock.now()
-    soon = now + datetime.timedelta(seconds=RETRY_WAITING_SECONDS)
+    denial = denied.denial
     if denial.cause is DenialCause.HOLDS:
-        return Rest(BuildState.WAITING_BUDGET, denial.account_version, soon)
+        return Rest(BuildState.WAITING_BUDGET, denial.account_version, RETRY_WAITING_SECONDS)
     spread = datetime.timedelta(seconds=int(tenure.claim.build_id[-4:], 16) % WAKE_SPREAD_SECONDS)
-    return Rest(BuildState.SLEEPING, denial.account_version, max(denial.refresh_time + spread, soon))
+    wake_time = denial.refresh_time + spread
+    return Rest(BuildState.SLEEPING, denial.account_version, RETRY_WAITING_SECONDS, wake_time)

@@ -97,6 +97,14 @@ class OrchestratorService(OrchestratorServiceServicer):
         await self._dispatch.cancel(current_caller().tenant_id, build.build_id, self._ids.uuid7(), ours)
         return pb.CancelBuildResponse(build=translate.wire_build(await self._found(build.build_id)))
 
+    async def WakeBuild(self, request: pb.WakeBuildRequest, context: _Context) -> pb.WakeBuildResponse:
+        """Let a resting build look for money now; one that runs looks once more before it rests."""
+        build_id = translate.build_id_of(request.build_id)
+        ours = translate.request_of("WakeBuild", request.request_id, build_id)
+        build = await self._found(build_id)
+        await self._dispatch.wake(current_caller().tenant_id, build.build_id, "woken by hand", ours)
+        return pb.WakeBuildResponse(build=translate.wire_build(await self._found(build.build_id)))
+
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: _Context) -> pb.InspectBuildResponse:
         """Tell a build's inner state, for audits."""
         build = await self._found(translate.build_id_of(request.build_id))

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import asyncpg
 
 from taor_orchestrator.build import BuildState, Claim, Ended, Ending, HandedOver, Outcome, Rested
 from taor_orchestrator.ports import DependencyDown, Lease, Rest
+from taor_orchestrator.store.builds import Request
 from taor_orchestrator.store.projection import BuildRow
 from tests.contract.dispatch.conftest import Bench
 from tests.support.dispatch_worker import ended, row_dispatch
@@ -145,8 +147,8 @@ async def test_a_resting_build_wakes_when_its_time_has_come(bench: Bench) -> Non
             done.set()
             return HandedOver()
         row = BuildRow(bench.pool, lambda _: None)
-        wake_time = await bench.pool.fetchval("SELECT taor_now() + interval '300 ms'")
-        assert await row.rest(claim, Rest(BuildState.SLEEPING, 3, wake_time), await row.wake_generation(claim))
+        wake_time = await row.rest(claim, Rest(BuildState.SLEEPING, 3, 0.3), await row.wake_generation(claim))
+        assert wake_time is not None
         return Rested(BuildState.SLEEPING, wake_time)
 
     await run_here(bench, work, done)
@@ -158,20 +160,20 @@ async def test_a_resting_build_wakes_when_its_time_has_come(bench: Bench) -> Non
 
 async def test_a_wake_between_denial_and_rest_is_not_lost(bench: Bench) -> None:
     await bench.submit()
-    rested: list[bool] = []
+    rested: list[datetime | None] = []
     done = asyncio.Event()
 
     async def work(claim: Claim, lease: Lease) -> Ending:
         row = BuildRow(bench.pool, lambda _: None)
         generation = await row.wake_generation(claim)
-        await row_dispatch(bench.dsn, bench.pool).wake("local", claim.build_id, "top-up")
-        wake_time = await bench.pool.fetchval("SELECT taor_now() + interval '1 hour'")
-        rested.append(await row.rest(claim, Rest(BuildState.SLEEPING, 3, wake_time), generation))
+        request = Request("WakeBuild", "wake-1", b"hash")
+        await row_dispatch(bench.dsn, bench.pool).wake("local", claim.build_id, "top-up", request)
+        rested.append(await row.rest(claim, Rest(BuildState.SLEEPING, 3, 3600.0), generation))
         done.set()
         return HandedOver()
 
     await run_here(bench, work, done)
-    assert rested == [False]
+    assert rested == [None]
 
 
 async def test_a_tenure_that_breaks_is_tried_again_later_and_later(bench: Bench) -> None:

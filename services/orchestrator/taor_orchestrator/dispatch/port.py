@@ -21,8 +21,8 @@ class Dispatch(Protocol):
         """Queue a build under its request, once; the id of the build that the request stands for."""
         ...
 
-    async def wake(self, tenant_id: str, build_id: str, reason: str) -> None:
-        """Raise the build's wake generation, and queue it when it rests."""
+    async def wake(self, tenant_id: str, build_id: str, reason: str, request: Request) -> None:
+        """Raise the build's wake generation, and queue it when it rests; once for the request."""
         ...
 
     async def cancel(self, tenant_id: str, build_id: str, inbox_id: str, request: Request) -> None:

@@ -53,9 +53,9 @@ class RowDispatch(Dispatch):
         """Queue a build under its request, once."""
         return await self._builds.start(build, request)
 
-    async def wake(self, tenant_id: str, build_id: str, reason: str) -> None:
-        """Raise the build's wake generation, and queue it when it rests."""
-        await self._builds.wake(tenant_id, build_id, reason)
+    async def wake(self, tenant_id: str, build_id: str, reason: str, request: Request) -> None:
+        """Raise the build's wake generation, and queue it when it rests; once for the request."""
+        await self._builds.wake(tenant_id, build_id, reason, request)
 
     async def cancel(self, tenant_id: str, build_id: str, inbox_id: str, request: Request) -> None:
         """Send the build its cancellation, and hint its worker at it."""

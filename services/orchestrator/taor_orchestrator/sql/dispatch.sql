@@ -75,25 +75,30 @@ BEGIN
 END $$;
 
 -- Puts a build to rest, unless it was taken, woken or cancelled since the money was denied. A cancellation raises
--- wake_generation too, so one comparison covers both.
+-- wake_generation too, so one comparison covers both. It rests for p_at_least by the clock that will wake it, whatever
+-- p_not_before says by another. Returns the time of its wake; NULL when it was taken or woken.
 CREATE OR REPLACE FUNCTION rest_build(
-    p_build_id uuid, p_epoch bigint, p_wake_generation bigint, p_state text, p_denied_version bigint, p_wake_at timestamptz)
-RETURNS boolean LANGUAGE plpgsql AS $$
+    p_build_id uuid, p_epoch bigint, p_wake_generation bigint, p_state text, p_denied_version bigint,
+    p_not_before timestamptz, p_at_least interval)
+RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    v_wake_at timestamptz := greatest(p_not_before, taor_now() + p_at_least);
 BEGIN
-    UPDATE builds SET state = p_state, wake_at = p_wake_at, denied_version = p_denied_version,
+    UPDATE builds SET state = p_state, wake_at = v_wake_at, denied_version = p_denied_version,
                       lease_owner = NULL, lease_until = NULL, fruitless_claims = 0
     WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING' AND wake_generation = p_wake_generation;
-    IF NOT FOUND THEN RETURN false; END IF;
+    IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM tell_state(p_build_id, 'RUNNING', p_state, 'no money for the next call');
-    RETURN true;
+    RETURN v_wake_at;
 END $$;
 
--- Wakes a build: in every state the generation rises, and a resting one is queued.
+-- Wakes a build: in every state before the last the generation rises, and a resting one is queued.
 CREATE OR REPLACE FUNCTION wake_build(p_build_id uuid, p_reason text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_state text;
 BEGIN
-    SELECT state INTO v_state FROM builds WHERE build_id = p_build_id FOR NO KEY UPDATE;
+    SELECT state INTO v_state FROM builds WHERE build_id = p_build_id AND ended_at IS NULL FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
     UPDATE builds SET wake_generation = wake_generation + 1 WHERE build_id = p_build_id;
     IF v_state IN ('SLEEPING', 'WAITING_BUDGET', 'WAITING_ANSWER') THEN
         UPDATE builds SET state = 'QUEUED', due_at = taor_now(), wake_at = NULL WHERE build_id = p_build_id;
@@ -102,19 +107,51 @@ BEGIN
     PERFORM pg_notify('taor_builds', 'due');
 END $$;
 
--- Wakes the resting builds whose time has come, at most p_most of them.
+-- Wakes a build if it rests and nobody is at it in this moment; whether it was so.
+CREATE OR REPLACE FUNCTION wake_resting_build(p_build_id uuid, p_reason text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM builds WHERE build_id = p_build_id AND state IN ('SLEEPING', 'WAITING_BUDGET')
+        FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN RETURN false; END IF;
+    PERFORM wake_build(p_build_id, p_reason);
+    RETURN true;
+END $$;
+
+-- Wakes the resting builds whose time has come, at most p_most of them: the tenants in turn, so that at a midnight none
+-- waits for all builds of another.
 CREATE OR REPLACE FUNCTION wake_due_builds(p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     v_build_id uuid;
     v_count integer := 0;
 BEGIN
     FOR v_build_id IN
-        SELECT build_id FROM builds
-        WHERE state IN ('SLEEPING', 'WAITING_BUDGET') AND wake_at <= taor_now()
-        ORDER BY wake_at LIMIT p_most FOR NO KEY UPDATE SKIP LOCKED
+        SELECT r.build_id FROM (
+            SELECT b.build_id, b.wake_at, row_number() OVER (PARTITION BY b.tenant_id ORDER BY b.wake_at) AS place
+            FROM builds b WHERE b.state IN ('SLEEPING', 'WAITING_BUDGET') AND b.wake_at <= taor_now()) AS r
+        ORDER BY r.place, r.wake_at LIMIT p_most
     LOOP
-        PERFORM wake_build(v_build_id, 'its time has come');
-        v_count := v_count + 1;
+        v_count := v_count + wake_resting_build(v_build_id, 'its time has come')::integer;
+    END LOOP;
+    RETURN v_count;
+END $$;
+
+-- Wakes the builds that rest although their account has had more money since it was denied to them, at most p_most of
+-- them: the users in turn.
+CREATE OR REPLACE FUNCTION wake_funded_builds(
+    p_tenant_id text, p_user_ids text[], p_versions bigint[], p_most integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_build_id uuid;
+    v_count integer := 0;
+BEGIN
+    FOR v_build_id IN
+        SELECT r.build_id FROM (
+            SELECT b.build_id, b.wake_at, row_number() OVER (PARTITION BY b.user_id ORDER BY b.wake_at) AS place
+            FROM unnest(p_user_ids, p_versions) AS risen (user_id, version)
+            JOIN builds b ON b.tenant_id = p_tenant_id AND b.user_id = risen.user_id
+                         AND b.state IN ('SLEEPING', 'WAITING_BUDGET') AND b.denied_version < risen.version) AS r
+        ORDER BY r.place, r.wake_at LIMIT p_most
+    LOOP
+        v_count := v_count + wake_resting_build(v_build_id, 'there is money again')::integer;
     END LOOP;
     RETURN v_count;
 END $$;

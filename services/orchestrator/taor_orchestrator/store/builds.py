@@ -16,7 +16,7 @@ from taor_orchestrator.errors import RequestIdConflict
 
 FIND_REQUEST = "SELECT build_id, request_hash FROM requests WHERE tenant_id = $1 AND method = $2 AND request_id = $3"
 INSERT_REQUEST = "INSERT INTO requests (tenant_id, method, request_id, request_hash, build_id) VALUES ($1,$2,$3,$4,$5)"
-KEEP_REQUEST = f"{INSERT_REQUEST} ON CONFLICT DO NOTHING"
+KEEP_REQUEST = f"{INSERT_REQUEST} ON CONFLICT DO NOTHING RETURNING true"
 INSERT_BUILD = """
     INSERT INTO builds (build_id, tenant_id, user_id, project_id, tier, model, max_output_tokens,
                         max_concurrent_builds, priority, state, due_at)
@@ -150,15 +150,21 @@ class BuildStore:
 
     async def cancel(self, tenant_id: str, build_id: str, inbox_id: str, request: Request) -> None:
         """Send the build its cancellation, unless it has one or has ended; raises `RequestIdConflict`."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            arguments = (tenant_id, request.method, request.request_id, request.sha256, UUID(build_id))
-            await connection.execute(KEEP_REQUEST, *arguments)
-            await connection.execute(CANCEL, tenant_id, UUID(build_id), UUID(inbox_id))
-        await self.find_request(tenant_id, request)
+        await self._once(tenant_id, build_id, request, CANCEL, tenant_id, UUID(build_id), UUID(inbox_id))
 
-    async def wake(self, tenant_id: str, build_id: str, reason: str) -> None:
-        """Raise the build's wake generation, and queue it when it rests."""
-        await self._pool.execute(WAKE, tenant_id, UUID(build_id), reason)
+    async def wake(self, tenant_id: str, build_id: str, reason: str, request: Request) -> None:
+        """Raise the build's wake generation, and queue it when it rests; raises `RequestIdConflict`."""
+        await self._once(tenant_id, build_id, request, WAKE, tenant_id, UUID(build_id), reason)
+
+    async def _once(self, tenant_id: str, build_id: str, request: Request, statement: str, *arguments: object) -> None:
+        """Do what a request asks of a build, unless its id stands for a request already."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            kept = await connection.fetchval(
+                KEEP_REQUEST, tenant_id, request.method, request.request_id, request.sha256, UUID(build_id)
+            )
+            if kept:
+                await connection.execute(statement, *arguments)
+        await self.find_request(tenant_id, request)
 
     async def inbox(self, tenant_id: str, build_id: str) -> Sequence[StoredItem]:
         """What was sent to the build."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from taor_orchestrator.store.payloads import payload_of
 PROJECT = "SELECT outcome, cursor FROM project_build($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
 CURSOR = "SELECT projected_sequence FROM builds WHERE build_id = $1 AND tenant_id = $2"
 WAKE_GENERATION = "SELECT wake_generation FROM builds WHERE build_id = $1 AND tenant_id = $2"
-REST = "SELECT rest_build($1, $2, $3, $4, $5, $6)"
+REST = "SELECT rest_build($1, $2, $3, $4, $5, $6, $7)"
 CANCEL_ITEM = "SELECT inbox_id FROM inbox WHERE build_id = $1 AND tenant_id = $2 AND kind = 'CANCEL' LIMIT 1"
 
 
@@ -50,14 +51,16 @@ class BuildRow(Builds):
         async with dependable():
             return int(await self._pool.fetchval(WAKE_GENERATION, UUID(claim.build_id), claim.tenant_id))
 
-    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> bool:
-        """Put the build to rest, unless it was woken or taken since."""
+    async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> datetime.datetime | None:
+        """Put the build to rest, unless it was woken or taken since; when it wakes, by the database's clock."""
         async with dependable():
-            arguments = (rest.state.value, rest.denied_version, rest.wake_time)
+            at_least = datetime.timedelta(seconds=rest.at_least_seconds)
+            arguments = (rest.state.value, rest.denied_version, rest.not_before, at_least)
             build_id = UUID(claim.build_id)
-            rested = await self._pool.fetchval(REST, build_id, claim.epoch, wake_generation, *arguments)
+            wake_time = await self._pool.fetchval(REST, build_id, claim.epoch, wake_generation, *arguments)
         self._tell(claim.build_id)
-        return bool(rested)
+        assert wake_time is None or isinstance(wake_time, datetime.datetime)
+        return wake_time
 
     async def cancel_item(self, claim: Claim) -> str | None:
         """The inbox id of the cancellation, if one stands."""
