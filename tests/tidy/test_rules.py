@@ -40,7 +40,7 @@ FORBIDDEN: list[tuple[Rule, str, str]] = [
     (state.changing_globals, PRODUCT, "n = 0\ndef f():\n    global n\n    n = 1\n"),
     (state.vague_modules, "services/budget/taor_budget/utils.py", ""),
     (state.vague_modules, "services/budget/taor_budget/helpers/ledger.py", ""),
-    (reasons.silent_suppressions, PRODUCT, "x = 1  # noqa: E501\n"),
+    (reasons.silent_suppressions, PRODUCT, "x = 1  # noqa: E501\ny = 2\n"),
     (reasons.silent_suppressions, PRODUCT, "x = 1  # noqa\n"),
     (reasons.silent_suppressions, PRODUCT, "x = 1  # type: ignore[attr-defined]\n"),
     (reasons.silent_suppressions, PRODUCT, "x = 1  # type: ignore  # because it is wrong\n"),

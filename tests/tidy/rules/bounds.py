@@ -12,7 +12,7 @@ LOOPS = (ast.While, ast.For, ast.AsyncFor)
 
 def endless_queues(source: Source) -> Iterator[Finding]:
     """A queue has a maxsize, so that a slow reader is felt by its writer."""
-    for call in _calls(source.tree):
+    for call in _calls(source):
         name = _name(call).rpartition(".")[2]
         if name == "SimpleQueue" or (name in QUEUES and not _has_bound(call)):
             yield Finding(source.path, call.lineno, f"{name} without a maxsize grows without an end")
@@ -20,8 +20,8 @@ def endless_queues(source: Source) -> Iterator[Finding]:
 
 def fixed_sleeps(source: Source) -> Iterator[Finding]:
     """A test waits for what it needs, within a bound; it does not hope that some time will do."""
-    polling = {id(inner) for loop in ast.walk(source.tree) if isinstance(loop, LOOPS) for inner in ast.walk(loop)}
-    for call in _calls(source.tree):
+    polling = {id(inner) for loop in source.nodes if isinstance(loop, LOOPS) for inner in ast.walk(loop)}
+    for call in _calls(source):
         waits = _name(call) in SLEEPS and not (call.args and ast.unparse(call.args[0]) == "0")
         if waits and id(call) not in polling and "#" not in source.lines[call.lineno - 1]:
             yield Finding(source.path, call.lineno, "a fixed sleep; poll for what the test needs, or say why not")
@@ -31,7 +31,7 @@ def mocks(source: Source) -> Iterator[Finding]:
     """Above the unit level the parts are real."""
     if source.is_in("unit"):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Import | ast.ImportFrom | ast.Attribute):
             continue
         code = ast.unparse(node)
@@ -39,8 +39,8 @@ def mocks(source: Source) -> Iterator[Finding]:
             yield Finding(source.path, node.lineno, "a mock above the unit level; use the real part")
 
 
-def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def _calls(source: Source) -> Iterator[ast.Call]:
+    return (node for node in source.nodes if isinstance(node, ast.Call))
 
 
 def _name(call: ast.Call) -> str:

@@ -27,7 +27,7 @@ def silent_names(source: Source) -> Iterator[Finding]:
 
 def unfinished_sentences(source: Source) -> Iterator[Finding]:
     """The first paragraph of a docstring is a sentence, with its full stop."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Module | Named) and (text := ast.get_docstring(node)):
             sentence = text.split("\n\n")[0].rstrip()
             if not sentence.endswith((".", "!", "?", ":", "…")):

@@ -44,14 +44,14 @@ def wall_clocks(source: Source) -> Iterator[Finding]:
     """A service is told the time through the port of the chassis, so that tests can tell it another."""
     if not source.path.startswith("services/") or source.path == CLOCK:
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and (name := ast.unparse(node.func)).endswith(tuple(WALL_CLOCKS)):
             yield Finding(source.path, node.lineno, f"{name} asks the machine; ask taor_chassis.clock")
 
 
 def private_imports(source: Source) -> Iterator[Finding]:
     """A name that begins with an underscore belongs to its module."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if alias.name.startswith("_") and not alias.name.startswith("__"):
@@ -59,7 +59,7 @@ def private_imports(source: Source) -> Iterator[Finding]:
 
 
 def _imports(source: Source) -> Iterator[tuple[ast.stmt, str]]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         match node:
             case ast.Import(names=names):
                 yield from ((node, alias.name) for alias in names)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from tests.tidy.source import Finding, Source
 
 _SILENCED = re.compile(
-    r"#\s*(?P<what>noqa|type:\s*ignore)(?P<codes>:\s*[A-Z]+[0-9]+[A-Z0-9, ]*|\[[^\]]*\])?(?P<rest>.*)$"
+    r"#\s*(?P<what>noqa|type:\s*ignore)(?P<codes>:\s*[A-Z]+[0-9]+[A-Z0-9, ]*|\[[^\]]*\])?(?P<rest>.*)$",
+    re.MULTILINE,
 )
 _REASON = re.compile(r"^[\s#–—:-]*\w+\W+\w+")
 _NOT_RUN = re.compile(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b|unittest\.skip")
@@ -27,7 +28,7 @@ def silent_suppressions(source: Source) -> Iterator[Finding]:
 
 def silent_catches(source: Source) -> Iterator[Finding]:
     """Whoever catches everything stands at a boundary, and says which."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ExceptHandler) and _catches_all(node):
             around = source.lines[node.lineno - 2 : node.body[0].lineno]
             if not any("#" in line for line in around):
@@ -47,6 +48,8 @@ def _catches_all(handler: ast.ExceptHandler) -> bool:
 
 
 def _comments(source: Source) -> Iterator[tuple[int, str]]:
+    if not _SILENCED.search(source.text):  # most modules silence nothing, and tokens are slow
+        return
     for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string

@@ -73,7 +73,7 @@ def tables_without_tenant(source: Source) -> Iterator[Finding]:
 
 
 def _statements(source: Source) -> Iterator[ast.Constant]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _STATEMENT.match(node.value):
             yield node
 

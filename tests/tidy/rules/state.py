@@ -24,7 +24,7 @@ def import_side_effects(source: Source) -> Iterator[Finding]:
 def changing_globals(source: Source) -> Iterator[Finding]:
     """What stands at the top of a module never changes."""
     names = {name for node in source.tree.body for name in _assigned(node)}
-    for function in ast.walk(source.tree):
+    for function in source.nodes:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             local = {name for node in ast.walk(function) for name in _assigned(node)} | _arguments(function)
             for node in ast.walk(function):
