@@ -10,6 +10,7 @@ from pathlib import Path
 from e2b.envd.filesystem.filesystem_connect import FilesystemASGIApplication
 from e2b.envd.process.process_connect import ProcessASGIApplication
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -54,7 +55,7 @@ class Simulator:
                 Route("/files", self._envd(files.download), methods=["GET"]),
                 Route("/files", self._envd(files.upload), methods=["POST"]),
             ],
-            exception_handlers={Refused: _refusal},
+            exception_handlers={Refused: _refusal, HTTPException: _refusal},
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,6 +127,8 @@ async def _health(request: Request, sandbox: Sandbox) -> Response:
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return _answer(Refused(error.status_code, error.detail))
     assert isinstance(error, Refused)
     return _answer(error)
 

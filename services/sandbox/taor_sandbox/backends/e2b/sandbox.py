@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -17,11 +16,10 @@ from taor_sandbox.backends.e2b.inside import frames, layout, requests
 from taor_sandbox.backends.e2b.inside.frames import Frame
 from taor_sandbox.backends.e2b.inside.requests import Request
 from taor_sandbox.backends.e2b.troubles import patiently
-from taor_sandbox.backends.errors import InvalidRequest, SandboxUnreachable
+from taor_sandbox.backends.errors import SandboxUnreachable
+from taor_sandbox.backends.orders import claim_of, write_of
 from taor_sandbox.backends.port import (
-    MAX_COMMAND_BYTES,
     MAX_READ_BYTES,
-    MAX_WRITE_BYTES,
     START,
     WORKSPACE,
     ClaimSpec,
@@ -82,31 +80,11 @@ class E2BSandbox:
         """Start a command, once.
 
         After a broken answer it is asked again, and cannot tell its own claim any more: False, though it was made."""
-        if len(spec.command.encode()) > MAX_COMMAND_BYTES or "\0" in spec.command:
-            raise InvalidRequest(f"a command has at most {MAX_COMMAND_BYTES} bytes, none of them zero")
-        request = messages.Claim(
-            spec.op_id,
-            spec.epoch,
-            spec.nonce,
-            spec.command,
-            spec.cwd,
-            dict(spec.env),
-            spec.timeout_seconds,
-            spec.output_bytes,
-            spec.background,
-        )
-        return (await self._call(messages.Claimed, request)).fresh
+        return (await self._call(messages.Claimed, claim_of(spec))).fresh
 
     async def claim_write(self, spec: WriteSpec) -> ClaimState:
         """Write a file, once. The content is uploaded beside the journal first: E2B's own writes are not atomic."""
-        if len(spec.content) > MAX_WRITE_BYTES or "\0" in spec.path:
-            raise InvalidRequest(
-                f"a file is written with at most {MAX_WRITE_BYTES} bytes, to a path without zero bytes"
-            )
-        digest = hashlib.sha256(spec.content).hexdigest()
-        message = messages.Write(
-            spec.op_id, spec.epoch, spec.nonce, spec.path, spec.within, spec.mode, spec.expected_sha256, digest
-        )
+        message = write_of(spec)
 
         async def attempt() -> Frame:
             content = await upload(self._sandbox, spec.content)

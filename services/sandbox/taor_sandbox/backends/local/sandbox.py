@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import socket
 import stat
@@ -10,16 +9,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from taor_sandbox.agent import messages
-from taor_sandbox.backends.errors import FileProblem, FileRefused, InvalidRequest, PortRefused
+from taor_sandbox.backends.errors import FileProblem, FileRefused, PortRefused
 from taor_sandbox.backends.local.bwrap import JOURNAL
 from taor_sandbox.backends.local.follow import follow
 from taor_sandbox.backends.local.helper import Helper, memory
 from taor_sandbox.backends.local.streams import archive, unpack
 from taor_sandbox.backends.local.wire import Link
+from taor_sandbox.backends.orders import claim_of, write_of
 from taor_sandbox.backends.port import (
-    MAX_COMMAND_BYTES,
     MAX_READ_BYTES,
-    MAX_WRITE_BYTES,
     START,
     WORKSPACE,
     ClaimSpec,
@@ -72,31 +70,12 @@ class LocalSandbox:
 
     async def claim(self, spec: ClaimSpec) -> bool:
         """One request; check, claim and start happen in one step of the agent."""
-        if len(spec.command.encode(errors="surrogatepass")) > MAX_COMMAND_BYTES:
-            raise InvalidRequest(f"a command has at most {MAX_COMMAND_BYTES} bytes")
-        request = messages.Claim(
-            spec.op_id,
-            spec.epoch,
-            spec.nonce,
-            spec.command,
-            spec.cwd,
-            dict(spec.env),
-            spec.timeout_seconds,
-            spec.output_bytes,
-            spec.background,
-        )
-        return (await self._link.call(messages.Claimed, request)).fresh
+        return (await self._link.call(messages.Claimed, claim_of(spec))).fresh
 
     async def claim_write(self, spec: WriteSpec) -> ClaimState:
         """One request, with the content in a memory file."""
-        if len(spec.content) > MAX_WRITE_BYTES:
-            raise InvalidRequest(f"a file is written with at most {MAX_WRITE_BYTES} bytes")
-        digest = hashlib.sha256(spec.content).hexdigest()
-        request = messages.Write(
-            spec.op_id, spec.epoch, spec.nonce, spec.path, spec.within, spec.mode, spec.expected_sha256, digest
-        )
         with memory(spec.content) as content:
-            return state_of(await self._link.call(messages.State, request, content))
+            return state_of(await self._link.call(messages.State, write_of(spec), content))
 
     async def look(self, op_id: str) -> ClaimState:
         """From the exit record, the agent's table and the claim's folder, in this order."""

@@ -4,7 +4,7 @@ import base64
 import os
 
 from taor_sandbox.agent import messages
-from taor_sandbox.agent.messages import Kill, Spawn, Status, memory_file, read_memory
+from taor_sandbox.agent.messages import Kill, Refused, Spawn, Status, memory_file, read_memory
 from taor_sandbox.backends.e2b.inside.frames import CHUNK_BYTES, Ran, emit, emit_bytes
 from taor_sandbox.backends.e2b.inside.link import REPLY_SECONDS, Link, close_all
 from taor_sandbox.backends.e2b.inside.requests import Run, Stream
@@ -24,14 +24,14 @@ def run(link: Link, request: Run) -> None:
     timed_out = answer is None
     if timed_out:
         link.begin(Kill(request.helper_id, "KILLED"))
-    status = _status(answer or link.reply(number, REPLY_SECONDS))
+    end = _end(answer or link.reply(number, REPLY_SECONDS))
     truncated = any(os.fstat(fd).st_size > request.output_bytes for fd in stdio[1:])
     for name, fd in zip(_STREAMS, stdio[1:], strict=True):
         said = read_memory(fd, request.output_bytes)
         for offset in range(0, len(said), CHUNK_BYTES):
             emit_bytes(name, offset, said[offset : offset + CHUNK_BYTES])
     close_all(stdio)
-    emit(Ran(status, truncated, timed_out, ""))
+    emit(end if isinstance(end, Refused) else Ran(end.status, truncated, timed_out, ""))
 
 
 def stream(link: Link, request: Stream) -> None:
@@ -47,11 +47,12 @@ def stream(link: Link, request: Stream) -> None:
     while chunk := os.read(reader, CHUNK_BYTES):
         emit_bytes("stdout", offset, chunk)
         offset += len(chunk)
-    status = _status(link.reply(number, REPLY_SECONDS))
-    emit(Ran(status, False, False, read_memory(complaint, _COMPLAINT_BYTES).decode(errors="replace")))
+    end = _end(link.reply(number, REPLY_SECONDS))
+    said = read_memory(complaint, _COMPLAINT_BYTES).decode(errors="replace")
+    emit(end if isinstance(end, Refused) else Ran(end.status, False, False, said))
 
 
-def _status(answer: tuple[messages.Reply, list[int]] | None) -> int:
-    if answer is None or not isinstance(answer[0], Status):
+def _end(answer: tuple[messages.Reply, list[int]] | None) -> Status | Refused:
+    if answer is None or not isinstance(answer[0], Status | Refused):
         raise TimeoutError("the agent does not tell how a helper ended")
-    return answer[0].status
+    return answer[0]
