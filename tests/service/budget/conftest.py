@@ -94,15 +94,15 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_bench(dsn: str, *, create_accounts: bool) -> AsyncIterator[Bench]:
+async def running_bench(dsn: str, *, create_accounts: bool, listen: str = "127.0.0.1:0") -> AsyncIterator[Bench]:
     """A budget service that runs inside the block, with a client."""
     config = BudgetConfig(
-        listen="127.0.0.1:0", dsn=dsn, token=TOKEN, create_accounts=create_accounts, expire_every_seconds=0.05
+        listen=listen, dsn=dsn, token=TOKEN, create_accounts=create_accounts, expire_every_seconds=0.05
     )
     stopping = asyncio.Event()
     async with (
         open_app(config, stopping) as services,
-        running_server(services=services, token=TOKEN, stopping=stopping, drain_seconds=1) as address,
+        running_server(services=services, token=TOKEN, listen=listen, stopping=stopping, drain_seconds=1) as address,
         open_channel(address, token=TOKEN) as channel,
     ):
         yield Bench(BudgetServiceStub(channel), address, dsn)
