@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import assert_never
 
 from taor.sandbox.v1.sandbox_pb2_grpc import add_SandboxServiceServicer_to_server
 
@@ -15,6 +16,7 @@ from taor_chassis.server import Registration
 from taor_sandbox.adoption import adopt
 from taor_sandbox.backends.port import Backend, Limits
 from taor_sandbox.blobs.directory import DirectoryBlobs
+from taor_sandbox.blobs.port import Blobs
 from taor_sandbox.claims import Claims
 from taor_sandbox.config import BackendName, SandboxConfig
 from taor_sandbox.destroyer import Destroyer
@@ -53,9 +55,9 @@ async def assembled(
     config: SandboxConfig, backend: Backend, stopping: asyncio.Event
 ) -> AsyncIterator[Sequence[Registration]]:
     """Open the parts, yield the service, and close the parts after the server has stopped; sandboxes go on."""
-    async with running_pool(config.dsn, max_size=config.pool_size) as pool:
+    async with running_pool(config.dsn, max_size=config.pool_size) as pool, running_blobs(config) as blobs:
         builds, sandboxes, operations, snapshots = Builds(pool), Sandboxes(pool), Operations(pool), Snapshots(pool)
-        blobs, sessions = DirectoryBlobs(config.blobs, SystemClock()), Sessions(backend)
+        sessions = Sessions(backend)
         claims, journal, destroyer = Claims(builds, sessions), Journal(builds), Destroyer(sandboxes, backend)
         generations = Generations(
             Stores(builds, sandboxes, operations), sessions, backend, Restore(snapshots, blobs), journal,
@@ -79,17 +81,41 @@ async def assembled(
 
 
 @asynccontextmanager
+async def running_blobs(config: SandboxConfig) -> AsyncIterator[Blobs]:
+    """The store of contents that the configuration names: the bucket if there is one, else the folder."""
+    if config.s3_bucket is None:
+        yield DirectoryBlobs(config.blobs, SystemClock())
+        return
+    from taor_sandbox.blobs.s3 import Bucket, running_s3
+
+    async with running_s3(Bucket(config.s3_bucket, config.s3_endpoint, config.s3_prefix)) as blobs:
+        yield blobs
+
+
+@asynccontextmanager
 async def running_backend(config: SandboxConfig) -> AsyncIterator[Backend]:
     """The backend that the configuration names."""
-    match config.backend:
-        case BackendName.LOCAL:
-            from taor_sandbox.backends.local.backend import open_backend
-
-            backend = await open_backend(config.data, first_uid=config.uid)
+    backend = await open_backend(config)
     try:
         yield backend
     finally:
         await backend.close()
+
+
+async def open_backend(config: SandboxConfig) -> Backend:
+    """A working backend; each is imported only where it is used, because e2b alone takes a second of CPU."""
+    match config.backend:
+        case BackendName.LOCAL:
+            from taor_sandbox.backends.local.backend import open_backend as open_local
+
+            return await open_local(config.data, first_uid=config.uid)
+        case BackendName.E2B:
+            from taor_sandbox.backends.e2b.backend import open_backend as open_e2b
+            from taor_sandbox.backends.e2b.settings import settings_of
+
+            return await open_e2b(settings_of(config))
+        case unknown:
+            assert_never(unknown)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ class BackendName(Enum):
     """Who runs the sandboxes."""
 
     LOCAL = "local"
+    E2B = "e2b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,36 @@ class SandboxConfig:
     dsn: str = field(env="TAOR_SANDBOX_DSN", help="the service's own PostgreSQL database")
     token: str = field(env="TAOR_TOKEN", help="the bearer token that guards every call, and signs preview addresses")
     data: Path = field(env="TAOR_SANDBOX_DATA", help="folder of the local sandboxes")
-    blobs: Path = field(env="TAOR_SANDBOX_BLOBS", help="folder of the snapshots' blobs")
+    blobs: Path = field(env="TAOR_SANDBOX_BLOBS", help="folder of the snapshots' contents, where no bucket is named")
     preview_listen: str = field(
         env="TAOR_SANDBOX_PREVIEW_LISTEN", help="host:port to serve previews on", default="127.0.0.1:0"
     )
+    s3_bucket: str | None = field(
+        env="TAOR_SANDBOX_S3_BUCKET", help="bucket of the snapshots' contents; boto3 finds the key", default=None
+    )
+    s3_endpoint: str | None = field(
+        env="TAOR_SANDBOX_S3_ENDPOINT", help="URL of an S3 server other than Amazon's", default=None
+    )
+    s3_prefix: str = field(env="TAOR_SANDBOX_S3_PREFIX", help="what every key in the bucket begins with", default="")
     backend: BackendName = field(env="TAOR_SANDBOX_BACKEND", help="who runs the sandboxes", default=BackendName.LOCAL)
     uid: int = field(
         env="TAOR_SANDBOX_UID", help="first user id of local sandboxes, when the service runs as root", default=64001
+    )
+    e2b_api_key: str = field(env="E2B_API_KEY", help="E2B's key, where it runs the sandboxes", default="")
+    e2b_domain: str = field(env="E2B_DOMAIN", help="domain of a self-hosted E2B", default="")
+    e2b_api_url: str = field(env="E2B_API_URL", help="URL of a server that speaks E2B's REST interface", default="")
+    e2b_sandbox_url: str = field(env="E2B_SANDBOX_URL", help="URL of its sandboxes, where it is another", default="")
+    e2b_template: str = field(env="TAOR_SANDBOX_E2B_TEMPLATE", help="template of E2B sandboxes", default="base")
+    e2b_lifetime_seconds: int = field(
+        env="TAOR_SANDBOX_E2B_LIFETIME_SECONDS", help="after so long without this service E2B pauses", default=900
     )
     pool_size: int = field(env="TAOR_SANDBOX_POOL_SIZE", help="database connections", default=8)
     creations: int = field(env="TAOR_SANDBOX_CREATIONS", help="sandboxes that are made at the same time", default=8)
     keep_minutes: int = field(
         env="TAOR_SANDBOX_KEEP_MINUTES", help="how long a sandbox stays for previews after the end", default=30
     )
+
+    def __post_init__(self) -> None:
+        """E2B lets nobody in without a key."""
+        if self.backend is BackendName.E2B and not self.e2b_api_key:
+            raise ValueError("E2B_API_KEY is needed where TAOR_SANDBOX_BACKEND is e2b")

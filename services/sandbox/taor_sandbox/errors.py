@@ -115,6 +115,7 @@ class SnapshotFailed(Refused):
 
     status = grpc.StatusCode.UNAVAILABLE
     reason = "SNAPSHOT_FAILED"
+    retryable = False  # the store was asked several times already; the next turn asks again
 
 
 class NoFiles(Refused):

@@ -2,8 +2,8 @@
 
 from taor_sandbox.backends.errors import FileRefused
 from taor_sandbox.backends.port import Sandbox
-from taor_sandbox.blobs.port import BlobCorrupt, BlobMissing, Blobs
-from taor_sandbox.errors import SnapshotBad
+from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, Blobs
+from taor_sandbox.errors import SandboxUnavailable, SnapshotBad
 from taor_sandbox.manifest import Manifest
 from taor_sandbox.records import Build, Snapshot
 from taor_sandbox.store.snapshots import Snapshots
@@ -30,6 +30,8 @@ class Restore:
             stock = await take_stock(sandbox)
         except (BlobMissing, BlobCorrupt) as error:
             raise await self._bad(build, snapshot, str(error)) from error
+        except BlobError as error:
+            raise SandboxUnavailable("the store of snapshots cannot be reached; try again") from error
         except FileRefused as error:  # tar failed, which need not be the snapshot's fault
             raise SnapshotBad(snapshot.snapshot_id, str(error)) from error
         if stock.tree_sha256 != snapshot.tree_sha256:

@@ -136,6 +136,7 @@ class SandboxService(SandboxServiceServicer):
             generation=build.generation,
             epoch=build.fence.epoch,
             backend=self._rooms.backend_name,
+            failed_snapshots=await self._rooms.snapshots.failed(build.key),
         )
 
     async def ListOperations(self, request: pb.ListOperationsRequest, context: Context) -> pb.ListOperationsResponse:

@@ -29,7 +29,6 @@ from taor_sandbox.spool import Spool, copy_out, upload
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tree import take_stock
 
-_IN_MEMORY_BYTES = 4 * 1024 * 1024
 _MOST_LISTED = 100
 
 _log = logging.getLogger(__name__)
@@ -75,13 +74,18 @@ class SnapshotTaker:
         before = await self._manifest_before(build, newest)
         sandbox = await self._sessions.sandbox(build)
         await self._journal.renew_if_wiped(sandbox, build)
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as spool:
-            async with self._still(build, sandbox):
-                walked = await self._walk(build, sandbox, newest, before, spool)
-            if walked is None:
-                assert newest is not None
-                return newest
-            await self._upload(build.key.tenant_id, walked, spool)
+        snapshot_id = self._ids.uuid7()
+        try:
+            with tempfile.TemporaryFile() as spool:
+                async with self._still(build, sandbox):
+                    walked = await self._walk(build, snapshot_id, sandbox, newest, before, spool)
+                if walked is None:
+                    assert newest is not None
+                    return newest
+                await self._upload(build.key.tenant_id, walked, spool)
+        except BlobError:
+            await self._snapshots.mark_failed(build.key, snapshot_id)
+            raise
         return await self._publish(build, walked)
 
     @asynccontextmanager
@@ -90,18 +94,22 @@ class SnapshotTaker:
         async with self._sessions[build.key].starting, sandbox.frozen():
             if await self._journal.is_wiped(sandbox, await self._claims.build(build.key)):
                 raise SnapshotFailed("the journal was deleted meanwhile; try again")
-            await self._dispatcher.close_finished(build, sandbox)
+            # Half of a command's effect in a snapshot that does not cover it would be there one and a half times
+            # after a restore and a redo.
+            if await self._dispatcher.close_finished(build, sandbox):
+                raise SandboxUnavailable("a command is running; try again when it has ended")
             yield
 
     async def _walk(
-        self, build: Build, sandbox: Sandbox, newest: Snapshot | None, before: Manifest | None, spool: Spool
-    ) -> _Walked | None:
+        self, build: Build, snapshot_id: str, sandbox: Sandbox, newest: Snapshot | None, before: Manifest | None,
+        spool: Spool,
+    ) -> _Walked | None:  # fmt: skip
         """Take stock, announce, and copy out what the store lacks; None when nothing has changed."""
         covered = await self._snapshots.covered(build.key)
         manifest = await take_stock(sandbox, before)
         if newest and (newest.tree_sha256, newest.covers) == (manifest.tree_sha256, covered.position):
             return None
-        walked = _Walked(self._ids.uuid7(), manifest, sha256(manifest.encode()).hexdigest())
+        walked = _Walked(snapshot_id, manifest, sha256(manifest.encode()).hexdigest())
         hash_of_manifest = bytes.fromhex(walked.manifest_sha256)
         await self._snapshots.announce(build, walked.snapshot_id, covered, manifest, hash_of_manifest)
         missing = await self._blobs.missing(build.key.tenant_id, manifest.paths_by_sha256.keys())

@@ -4,18 +4,16 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from taor_chassis.clock import Clock
+from taor_sandbox.blobs.names import checked_hash, checked_tenant, is_hash
 from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, Blobs, StoredBlob
 
 _CHUNK_BYTES = 1 << 20
-_HASH = re.compile(r"[0-9a-f]{64}")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 class DirectoryBlobs(Blobs):
@@ -63,13 +61,10 @@ class DirectoryBlobs(Blobs):
             yield blob
 
     def _folder(self, tenant_id: str) -> Path:
-        if not _TENANT.fullmatch(tenant_id):
-            raise BlobError(f"{tenant_id!r} cannot name a folder")
-        return self._root / tenant_id
+        return self._root / checked_tenant(tenant_id)
 
     def _path(self, tenant_id: str, sha256: str) -> Path:
-        assert _HASH.fullmatch(sha256), sha256
-        return self._folder(tenant_id) / sha256[:2] / sha256
+        return self._folder(tenant_id) / checked_hash(sha256)[:2] / sha256
 
 
 def _store(path: Path, sha256: str, content: BinaryIO) -> None:
@@ -93,6 +88,6 @@ def _store(path: Path, sha256: str, content: BinaryIO) -> None:
 
 def _stored(folder: Path, now: float) -> Iterator[StoredBlob]:
     for path in folder.glob("??/*"):
-        if _HASH.fullmatch(path.name):
+        if is_hash(path.name):
             with contextlib.suppress(FileNotFoundError):
                 yield StoredBlob(path.name, now - path.stat().st_mtime)

@@ -20,6 +20,14 @@ SELECT $1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM collect
 """
 _PUBLISH = "SELECT publish_snapshot($1, $2, $3, $4, $5)"
 _MARK_BAD = "UPDATE snapshots SET state = 'BAD' WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3"
+_MARK_FAILED = """
+UPDATE snapshots SET state = 'FAILED', blobs = '{}'
+WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3 AND state = 'PENDING'
+"""
+_FAILED = """
+SELECT count(*) FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND state = 'FAILED' AND created_at > coalesce(
+    (SELECT max(created_at) FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND state = 'PUBLISHED'), '-infinity')
+"""
 _DELETE = """
 UPDATE snapshots SET state = 'DELETED', blobs = '{}'
 WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = ANY($3::text[])
@@ -81,6 +89,15 @@ class Snapshots:
     async def mark_bad(self, key: BuildKey, snapshot_id: str) -> None:
         """Never restore from it again."""
         await self._pool.execute(_MARK_BAD, *key, snapshot_id)
+
+    async def mark_failed(self, key: BuildKey, snapshot_id: str) -> None:
+        """Its contents could not be stored; what was stored of them goes with the next collection."""
+        await self._pool.execute(_MARK_FAILED, *key, snapshot_id)
+
+    async def failed(self, key: BuildKey) -> int:
+        """How many could not be stored since the newest good one was begun."""
+        count: int = await self._pool.fetchval(_FAILED, *key)
+        return count
 
     async def delete(self, key: BuildKey, snapshot_ids: Sequence[str]) -> None:
         """Let go of snapshots; their blobs go with the next collection."""

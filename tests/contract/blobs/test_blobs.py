@@ -1,25 +1,16 @@
-"""What every store of contents does, by the port; each adapter joins with one line in `blobs`."""
+"""What every store of contents does, by the port; each adapter joins in the fixture `blobs`."""
 
+import asyncio
 import hashlib
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 
-from taor_chassis.clock import SystemClock
-from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.blobs.port import BlobCorrupt, BlobError, BlobMissing, Blobs
 
 CONTENT = bytes(range(256)) * 10_000
 HASH = hashlib.sha256(CONTENT).hexdigest()
 EMPTY = hashlib.sha256().hexdigest()
-
-
-@pytest.fixture(params=["directory"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    """An empty store."""
-    adapters = {"directory": lambda: DirectoryBlobs(tmp_path / "blobs", SystemClock())}
-    return adapters[request.param]()
 
 
 async def get(blobs: Blobs, sha256: str, tenant: str = "local") -> bytes:
@@ -72,15 +63,22 @@ async def test_a_tenant_cannot_name_another_place(blobs: Blobs) -> None:
         await blobs.put("../evil", HASH, BytesIO(CONTENT))
 
 
-async def test_a_rotten_content_is_found_when_it_is_read(tmp_path: Path) -> None:
-    blobs = DirectoryBlobs(tmp_path, SystemClock())
-    await blobs.put("local", HASH, BytesIO(CONTENT))
-    (tmp_path / "local" / HASH[:2] / HASH).write_bytes(CONTENT[:-1] + b"x")
-    with pytest.raises(BlobCorrupt):
-        await get(blobs, HASH)
+async def test_many_writers_of_one_content_leave_one(blobs: Blobs) -> None:
+    await asyncio.gather(*(blobs.put("local", HASH, BytesIO(CONTENT)) for _ in range(16)))
+    assert [blob.sha256 async for blob in blobs.list("local")] == [HASH]
+    assert await get(blobs, HASH) == CONTENT
 
 
-async def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    (tmp_path / "blobs").write_text("no folder")
-    with pytest.raises(BlobError):
-        await DirectoryBlobs(tmp_path / "blobs", SystemClock()).put("local", HASH, BytesIO(CONTENT))
+async def test_a_new_content_is_young(blobs: Blobs) -> None:
+    await blobs.put("local", EMPTY, BytesIO())
+    (blob,) = [blob async for blob in blobs.list("local")]
+    assert -2 < blob.age_seconds < 60
+
+
+@pytest.mark.parametrize("count", [1, 3, 120])
+async def test_missing_is_right_whatever_their_number(blobs: Blobs, count: int) -> None:
+    contents = {hashlib.sha256(body).hexdigest(): body for body in (b"%d" % number for number in range(count))}
+    stored = sorted(contents)[::3]
+    await asyncio.gather(*(blobs.put("local", sha256, BytesIO(contents[sha256])) for sha256 in stored))
+    assert await blobs.missing("local", contents) == contents.keys() - set(stored)
+    assert await blobs.missing("local", []) == set()

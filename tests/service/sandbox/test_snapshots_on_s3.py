@@ -1,0 +1,97 @@
+"""Snapshots in a bucket of a real S3 server, which is killed while they are taken and while they are restored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import grpc
+import pytest
+from taor.sandbox.v1 import sandbox_pb2 as pb
+
+from taor_sandbox.app import running_backend, running_blobs
+from taor_sandbox.config import SandboxConfig
+from tests.service.sandbox.harness import Harness, reason_of
+from tests.support.seaweed import BUCKET, Seaweed
+
+MANY_FILES = 'for i in $(seq 300); do head -c 20000 /dev/urandom > "f$i"; done; sha256sum f* | sha256sum'
+
+
+@pytest.fixture
+async def on_s3(sandbox_config: SandboxConfig, own_seaweed: Seaweed, s3_credentials: None) -> AsyncIterator[Harness]:
+    """A service whose snapshots go into a bucket."""
+    config = replace(sandbox_config, s3_bucket=BUCKET, s3_endpoint=own_seaweed.endpoint, s3_prefix="taor/")
+    async with running_backend(config) as backend:
+        harness = Harness(config, backend)
+        await harness.start()
+        yield harness
+        await harness.stop()
+        await harness.destroy_sandboxes()
+
+
+async def stored(harness: Harness) -> set[str]:
+    """The hashes of what is in the bucket."""
+    async with running_blobs(harness.config) as blobs:
+        return {blob.sha256 async for blob in blobs.list("local")}
+
+
+async def test_only_what_has_changed_is_uploaded_and_all_of_it_comes_back(on_s3: Harness) -> None:
+    await on_s3.attach()
+    before = await on_s3.bash(1, MANY_FILES)
+    await on_s3.snapshot()
+    first = await stored(on_s3)
+    assert len(first) == 301, "every file and the manifest"
+    await on_s3.write(2, "one more", "x")
+    await on_s3.snapshot()
+    assert len(await stored(on_s3) - first) == 2, "one file and the new manifest"
+    await on_s3.release(pb.ReleaseSandboxRequest.DESTROY)
+
+    await on_s3.attach()
+    assert (await on_s3.bash(3, "sha256sum f* | sha256sum; cat 'one more'")).text == before.text + "x\n"
+
+
+async def test_a_failing_store_is_visible_and_fails_nothing_else(on_s3: Harness, own_seaweed: Seaweed) -> None:
+    await on_s3.attach()
+    await on_s3.write(1, "f", "x")
+    own_seaweed.kill()
+    for failures in (1, 2):
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await on_s3.snapshot()
+        assert reason_of(raised) == "SNAPSHOT_FAILED"
+        assert (await on_s3.state()).failed_snapshots == failures
+    assert (await on_s3.bash(2, "cat f")).text == "x\n"
+    own_seaweed.start()
+    assert (await on_s3.snapshot()).covers_log_sequence == 2
+    assert (await on_s3.state()).failed_snapshots == 0
+
+
+async def test_no_snapshot_is_published_without_its_contents(on_s3: Harness, own_seaweed: Seaweed) -> None:
+    await on_s3.attach()
+    before = await on_s3.bash(1, MANY_FILES)
+    taking = asyncio.ensure_future(on_s3.snapshot())
+    await on_s3.until(lambda: stored(on_s3), lambda hashes: len(hashes) >= 20)
+    own_seaweed.kill()
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await taking
+    assert reason_of(raised) == "SNAPSHOT_FAILED"
+    listed = await on_s3.stub.ListSnapshots(pb.ListSnapshotsRequest(build_id=on_s3.build_id))
+    assert list(listed.snapshots) == []
+    own_seaweed.start()
+    assert (await on_s3.snapshot()).file_count == 300
+    await on_s3.release(pb.ReleaseSandboxRequest.DESTROY)
+    await on_s3.attach()
+    assert (await on_s3.bash(2, "sha256sum f* | sha256sum")).text == before.text
+
+
+async def test_a_store_that_is_away_makes_a_restore_wait_not_fall_back(on_s3: Harness, own_seaweed: Seaweed) -> None:
+    await on_s3.attach()
+    await on_s3.write(1, "f", "x")
+    await on_s3.snapshot()
+    await on_s3.release(pb.ReleaseSandboxRequest.DESTROY)
+    own_seaweed.kill()
+    await on_s3.attach()
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await on_s3.bash(2, "cat f")
+    assert reason_of(raised) == "SANDBOX_UNAVAILABLE"
+    own_seaweed.start()
+    await on_s3.attach()
+    assert (await on_s3.until_attached(lambda: on_s3.bash(2, "cat f"))).text == "x\n"
