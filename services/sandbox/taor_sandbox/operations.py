@@ -15,7 +15,7 @@ from taor_sandbox.backends.errors import (
     SandboxUnreachable,
     StaleEpoch,
 )
-from taor_sandbox.backends.port import Dead, Exited, Sandbox
+from taor_sandbox.backends.port import Dead, Exited, Live, Sandbox
 from taor_sandbox.claims import Claims
 from taor_sandbox.errors import (
     OperationConflict,
@@ -91,11 +91,16 @@ class Dispatcher:
             raise OperationNotFound(op_id)
         return row
 
-    async def close_finished(self, build: Build, sandbox: Sandbox) -> None:
-        """Record the results of commands that have ended while nobody followed them."""
+    async def close_finished(self, build: Build, sandbox: Sandbox) -> bool:
+        """Record the results of commands that have ended while nobody followed them; whether one still runs."""
+        is_running = False
         for operation in await self._operations.open_ones(build.key, build.generation):
-            if isinstance(await sandbox.look(operation.op_id), Exited | Dead):
-                await self._close(build.key, build.generation, sandbox, operation, vanished=None)
+            match await sandbox.look(operation.op_id):
+                case Exited() | Dead():
+                    await self._close(build.key, build.generation, sandbox, operation, vanished=None)
+                case Live():
+                    is_running = True
+        return is_running
 
     async def _close(
         self, key: BuildKey, generation: int, sandbox: Sandbox, operation: OpenOperation, vanished: Outcome | None

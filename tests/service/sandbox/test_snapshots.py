@@ -48,11 +48,14 @@ async def test_nothing_changed_means_no_new_snapshot(harness: Harness) -> None:
     assert list(listed.snapshots) == [second, first]
 
 
-async def test_an_open_operation_is_not_covered(harness: Harness) -> None:
+async def test_there_is_no_snapshot_in_the_midst_of_a_command(harness: Harness) -> None:
     await harness.attach()
     await harness.write(1, "f", "x")
-    await harness.begin(2, "echo on; sleep 300")
     assert (await harness.snapshot()).covers_log_sequence == 1
+    await harness.begin(2, "echo half >> f; echo on; sleep 300")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await harness.snapshot()
+    assert reason_of(refused) == "SANDBOX_UNAVAILABLE"
     await harness.cancel(2)
     assert (await harness.snapshot()).covers_log_sequence == 2
 
