@@ -10,7 +10,7 @@ from taor.orchestrator.v1.orchestrator_pb2_grpc import OrchestratorServiceStub
 
 from taor_local.endpoints import read_endpoints
 from taor_local.options import Options
-from tests.support.command import taor
+from tests.support.command import Said, taor
 from tests.support.installation import process_of
 from tests.support.waiting import wait_until
 
@@ -18,7 +18,7 @@ VICTIMS = ("sandbox", "orchestrator", "checkpoint", "budget", "postgres", "model
 
 
 def test_a_build_survives_the_kill_of_every_process_in_turn(installation: Options, tmp_path: Path) -> None:
-    build_id = _start(installation, tmp_path)
+    build_id = str(_order(installation, tmp_path).document["build_id"])
     for number, victim in enumerate(VICTIMS, start=1):
         _wait_for_command(installation, build_id, number)
         os.kill(process_of(installation, victim).pid, signal.SIGKILL)
@@ -32,13 +32,17 @@ def test_a_build_survives_the_kill_of_every_process_in_turn(installation: Option
     assert audited.status == 0, audited.out + audited.err
     assert _epoch(installation, build_id) > 1
 
+    assert _order(installation, tmp_path).document["build_id"] == build_id
+    other = _order(installation, tmp_path, idea="Count to seven.")
+    assert other.status == 4
+    assert "REQUEST_ID_CONFLICT" in other.err
 
-def _start(options: Options, folder: Path) -> str:
+
+def _order(options: Options, folder: Path, *, idea: str = "Count to six.") -> Said:
+    """The same order every time, unless the idea is another."""
     brief = folder / "brief.md"
-    brief.write_text("Count to six.\n\ntaor-script: count\n")
-    started = taor(options, "build", "--brief", str(brief), "--no-follow", "--json")
-    assert started.status == 0, started.err
-    return str(started.document["build_id"])
+    brief.write_text(f"{idea}\n\ntaor-script: count\n")
+    return taor(options, "build", "--brief", str(brief), "--no-follow", "--json", "--request-id", "order-1")
 
 
 def _wait_for_command(options: Options, build_id: str, number: int) -> None:
