@@ -32,6 +32,7 @@ from taor_orchestrator.ports import Budget, Checkpoint, Lease, Ports, Sandbox
 from taor_orchestrator.service import OrchestratorService
 from taor_orchestrator.store.builds import BuildStore
 from taor_orchestrator.store.events import EventStore
+from taor_orchestrator.store.inbox import InboxStore
 from taor_orchestrator.store.leases import LeaseStore
 from taor_orchestrator.store.projection import BuildRow
 from taor_orchestrator.store.resting import RestingStore
@@ -66,7 +67,7 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
         leases = LeaseStore(pool, owner=ids.uuid7(), lease_seconds=LEASE_SECONDS)
         dispatch = RowDispatch(config.dsn, builds, leases, clock, config.slots)
         watch = Watch(EventStore(pool), hub, stopping)
-        service = OrchestratorService(builds, dispatch, AdmissionClient(budget), watch, ids)
+        service = OrchestratorService(builds, InboxStore(pool, builds), dispatch, AdmissionClient(budget), watch, ids)
 
         async with asyncio.TaskGroup() as beside:
             beside.create_task(dispatch.run(tenures.work, stopping))

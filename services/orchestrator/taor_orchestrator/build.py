@@ -15,6 +15,7 @@ class BuildState(enum.Enum):
     SLEEPING = "SLEEPING"
     WAITING_BUDGET = "WAITING_BUDGET"
     WAITING_ANSWER = "WAITING_ANSWER"
+    PAUSED = "PAUSED"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
@@ -23,11 +24,6 @@ class BuildState(enum.Enum):
     def has_ended(self) -> bool:
         """Nothing follows this state."""
         return self in (BuildState.SUCCEEDED, BuildState.FAILED, BuildState.CANCELLED)
-
-    @property
-    def is_resting(self) -> bool:
-        """It has no ticket and waits for money."""
-        return self in (BuildState.SLEEPING, BuildState.WAITING_BUDGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +87,16 @@ class Rested:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The build waits for a person: for an answer, or for the end of its pause; its ticket is gone already."""
+
+    state: BuildState
+
+
+@dataclass(frozen=True, slots=True)
 class HandedOver:
     """This process is stopping; the build stands at a turn boundary and wants another worker."""
 
 
-Ending = Ended | Rested | HandedOver
+Ending = Ended | Rested | Waiting | HandedOver
 """How a tenure ends when nothing breaks; a lost lease raises `LeaseLost` instead."""

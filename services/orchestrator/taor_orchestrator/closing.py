@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 
 from taor_orchestrator import localtools
-from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested
+from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested, Waiting
 from taor_orchestrator.history import EntryKind
+from taor_orchestrator.inbox import TextKind
+from taor_orchestrator.listening import look_up, pass_on, unread
 from taor_orchestrator.money import DenialCause
 from taor_orchestrator.payment import MoneyDenied
 from taor_orchestrator.ports import Fate, Rest
@@ -47,13 +49,30 @@ async def cancel(tenure: Tenure) -> Ended:
 
 async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
     """Put the build to rest until there may be money; None when it was woken meanwhile and has to look again."""
-    await tenure.give_back_all("the build rests")
-    await tenure.log.flush()
-    await tenure.release_sandbox(Fate.PAUSE)
-    tenure.detach_sandbox()
+    await _let_go(tenure, "the build rests")
     resting = _rest(tenure, denied)
     wake_time = await tenure.ports.builds.rest(tenure.claim, resting, denied.wake_generation)
-    return None if wake_time is None else Rested(resting.state, wake_time)
+    if wake_time is not None:
+        return Rested(resting.state, wake_time)
+    await look_up(tenure)
+    return None
+
+
+async def wait_for_answer(tenure: Tenure) -> Waiting | None:
+    """Pass the answer on, if it is there; else put the build to rest until it is."""
+    wake_generation = await tenure.ports.builds.wake_generation(tenure.claim)  # an answer raises it: look after this
+    items = await unread(tenure)
+    if any(item.kind is TextKind.ANSWER for item in items):
+        await pass_on(tenure, items)
+        return None
+    await _let_go(tenure, "the build waits for an answer")
+    return await _wait(tenure, BuildState.WAITING_ANSWER, wake_generation)
+
+
+async def pause(tenure: Tenure) -> Waiting | None:
+    """Put the build to rest until it is resumed; None when it was resumed, or cancelled, meanwhile."""
+    await _let_go(tenure, "the build is paused")
+    return await _wait(tenure, BuildState.PAUSED, await tenure.ports.builds.wake_generation(tenure.claim))
 
 
 async def hand_over(tenure: Tenure) -> HandedOver:
@@ -61,6 +80,21 @@ async def hand_over(tenure: Tenure) -> HandedOver:
     await tenure.give_back_all("handed over")
     await tenure.log.flush()
     return HandedOver()
+
+
+async def _let_go(tenure: Tenure, reason: str) -> None:
+    """Hold nothing any more: no money, nothing unwritten, no running sandbox."""
+    await tenure.give_back_all(reason)
+    await tenure.log.flush()
+    await tenure.release_sandbox(Fate.PAUSE)
+    tenure.detach_sandbox()
+
+
+async def _wait(tenure: Tenure, state: BuildState, wake_generation: int) -> Waiting | None:
+    if await tenure.ports.builds.wait(tenure.claim, state, wake_generation):
+        return Waiting(state)
+    await look_up(tenure)
+    return None
 
 
 def _fate(outcome: Outcome) -> Fate:

@@ -52,7 +52,12 @@ def results_body(uses: Sequence[Use], answers: Sequence[ToolAnswer], notes: Sequ
 
 def note_body(text: str) -> bytes:
     """A user message in plain words."""
-    return _message("user", [{"type": "text", "text": text}])
+    return texts_body([text])
+
+
+def texts_body(texts: Sequence[str]) -> bytes:
+    """A user message of several texts, a block for each."""
+    return _message("user", [{"type": "text", "text": text} for text in texts])
 
 
 def request_body(history: History, max_output_tokens: int) -> bytes:

@@ -5,6 +5,9 @@ ServiceError
 ├── RequestIdConflict      REQUEST_ID_CONFLICT   the request_id stands for a request with another body
 ├── BuildNotFound          BUILD_NOT_FOUND       no build of this tenant has the id
 ├── PageTokenInvalid       PAGE_TOKEN_INVALID    the page token is not one that was given out
+├── BuildEnded             BUILD_ENDED           the build has ended, or is being cancelled
+├── NoOpenQuestion         NO_OPEN_QUESTION      the build has asked nothing that is not answered already
+├── InboxFull              INBOX_FULL            too many texts wait for the build already
 └── NotAdmitted                                  the budget service does not admit the build
     ├── TierUnknown        TIER_UNKNOWN
     ├── PlanMismatch       PLAN_MISMATCH
@@ -43,6 +46,27 @@ class PageTokenInvalid(ServiceError):
 
     status = grpc.StatusCode.INVALID_ARGUMENT
     reason = "PAGE_TOKEN_INVALID"
+
+
+class BuildEnded(ServiceError):
+    """The build has ended, or is being cancelled."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "BUILD_ENDED"
+
+
+class NoOpenQuestion(ServiceError):
+    """The build has asked nothing that is not answered already."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "NO_OPEN_QUESTION"
+
+
+class InboxFull(ServiceError):
+    """Too many texts wait for the build already."""
+
+    status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "INBOX_FULL"
 
 
 class NotAdmitted(ServiceError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from taor_orchestrator import localtools
+from taor_orchestrator import escalation, localtools
 from taor_orchestrator.history import Entry, EntryKind, History
-from taor_orchestrator.transcript import ToolAnswer, Use, tool_results, tool_uses
+from taor_orchestrator.transcript import ToolAnswer, Use, texts, tool_results, tool_uses
 
 MAX_SUMMARY_CHARS = 200
 MAX_ANSWER_CHARS = 2_000
@@ -75,7 +75,25 @@ class BuildEnded:
     preview_port: int
 
 
-Event = TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | BuildEnded
+@dataclass(frozen=True, slots=True)
+class Escalated:
+    """The agent has asked its user, and the build waits for the answer."""
+
+    question: str
+    tried: str
+    options: tuple[str, ...]
+    recommendation: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRead:
+    """The agent has got a text of its user, as it reads it."""
+
+    inbox_id: str
+    text: str
+
+
+Event = TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | Escalated | MessageRead | BuildEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +118,7 @@ def _events(history: History, entry: Entry) -> Iterator[Event]:
             yield from _answer_events(history, entry)
         case EntryKind.USER:
             yield from _result_events(history, entry)
+            yield from _inbox_events(entry)
         case EntryKind.OUTCOME:
             outcome = localtools.read_outcome(entry.body)
             yield BuildEnded(
@@ -140,6 +159,13 @@ def _result_events(history: History, message: Entry) -> Iterator[Event]:
             yield said
 
 
+def _inbox_events(message: Entry) -> Iterator[Event]:
+    """A message that carries texts of people has a block for each."""
+    if message.inbox_ids:
+        for inbox_id, text in zip(message.inbox_ids, texts(message), strict=False):
+            yield MessageRead(inbox_id, _cut(text))
+
+
 def _said(use: Use, result: ToolAnswer) -> Event | None:
     """What an accepted call of a local tool tells the user."""
     if result.failed:
@@ -148,6 +174,10 @@ def _said(use: Use, result: ToolAnswer) -> Event | None:
         return Narrated(str(use.input["message"]))
     if use.name == "document":
         return Documented(str(use.input["section"]), str(use.input["content"]))
+    if use.name == escalation.TOOL:
+        asked = escalation.question_of(use)
+        options = tuple(_cut(option) for option in asked.options)
+        return Escalated(_cut(asked.question), _cut(asked.tried), options, _cut(asked.recommendation))
     return None
 
 

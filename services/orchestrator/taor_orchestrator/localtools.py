@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import orjson
 
-from taor_orchestrator import guards
+from taor_orchestrator import escalation, guards
 from taor_orchestrator.build import BuildState, Outcome
 from taor_orchestrator.history import History
-from taor_orchestrator.transcript import ToolAnswer, Use
+from taor_orchestrator.transcript import ToolAnswer, Use, tool_uses
 
-NAMES = ("narrate", "document", "finish")
+NAMES = ("narrate", "document", escalation.TOOL, "finish")
 SECTIONS = ("overview", "features", "getting_started", "faq")
 FINISHED = "The build is finished."
 
@@ -25,6 +25,8 @@ def answer(use: Use, history: History) -> ToolAnswer:
             if use.input.get("section") not in SECTIONS:
                 return ToolAnswer(f"`section` is one of {', '.join(SECTIONS)}.", failed=True)
             return _check(use, {"section": str, "content": str}, "Saved.")
+        case escalation.TOOL:
+            return _answer_escalate(use, history)
         case _:
             return _answer_finish(use, history)
 
@@ -60,6 +62,14 @@ def read_outcome(body: bytes) -> Outcome:
     """The outcome that an OUTCOME entry tells."""
     fields = orjson.loads(body)
     return Outcome(**(fields | {"state": BuildState(fields["state"])}))
+
+
+def _answer_escalate(use: Use, history: History) -> ToolAnswer:
+    assert history.tail is not None
+    earlier = [each for each in tool_uses(history.tail) if each.index < use.index]
+    if refusal := escalation.problem(use, earlier):
+        return ToolAnswer(refusal, failed=True)
+    return ToolAnswer(escalation.ASKED)
 
 
 def _answer_finish(use: Use, history: History) -> ToolAnswer:

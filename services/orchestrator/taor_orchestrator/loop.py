@@ -6,15 +6,16 @@ from typing import assert_never
 
 from taor_orchestrator import context, winddown
 from taor_orchestrator.build import BuildState, Claim, Ending, Outcome
-from taor_orchestrator.closing import cancel, close, hand_over, leave, rest
+from taor_orchestrator.closing import cancel, close, hand_over, leave, pause, rest, wait_for_answer
 from taor_orchestrator.history import EntryKind
+from taor_orchestrator.listening import hear
 from taor_orchestrator.model.port import CallFailed
 from taor_orchestrator.payment import MoneyDenied, TellFirst
-from taor_orchestrator.ports import Ports
-from taor_orchestrator.recovery import Act, Begin, Close, Leave, Nudge, Think, next_step
+from taor_orchestrator.ports import CancelSeen, Ports
+from taor_orchestrator.recovery import Act, Await, Begin, Close, Leave, Nudge, Think, next_step
 from taor_orchestrator.takeover import take_over
 from taor_orchestrator.tenure import Tenure
-from taor_orchestrator.turn import CancelSeen, act, observe, think
+from taor_orchestrator.turn import act, observe, think
 
 MAX_FRUITLESS_CLAIMS = 20
 GAVE_UP = f"Given up: {MAX_FRUITLESS_CLAIMS} workers in a row failed without a step forward. Their logs say why."
@@ -44,6 +45,10 @@ async def _step(tenure: Tenure) -> Ending | None:
         return await cancel(tenure)
     if tenure.claim.fruitless_claims >= MAX_FRUITLESS_CLAIMS and not isinstance(step, Begin | Leave):
         return await close(tenure, Outcome(BuildState.FAILED, GAVE_UP))
+    if lease.pause_requested.is_set() and isinstance(step, Think | Await):
+        return await pause(tenure)
+    if lease.inbox_waiting.is_set() and isinstance(step, Think | Close) and await hear(tenure):
+        return None
     match step:
         case Begin():
             await _begin(tenure)
@@ -55,6 +60,8 @@ async def _step(tenure: Tenure) -> Ending | None:
             await observe(tenure, answer)
         case Nudge():
             await _note(tenure, GO_ON)
+        case Await():
+            return await wait_for_answer(tenure)
         case Close(outcome):
             return await close(tenure, outcome)
         case Leave(outcome):

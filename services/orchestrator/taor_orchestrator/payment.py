@@ -12,7 +12,7 @@ from taor_orchestrator import money, winddown
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.model.port import Usage
 from taor_orchestrator.money import Denial, DenialCause, Grant, Need, Purpose
-from taor_orchestrator.ports import LeaseLost
+from taor_orchestrator.ports import CancelSeen, LeaseLost
 from taor_orchestrator.tenure import Tenure
 
 CALL_SECONDS = 900.0
@@ -95,13 +95,13 @@ async def _reserve_twice(tenure: Tenure, prompt_tokens: int) -> tuple[Grant | De
     outcome = await _reserve(tenure, Purpose.CALL, prompt_tokens)
     if isinstance(outcome, Grant):
         return outcome, 0
-    wake_generation = await tenure.ports.builds.wake_generation(tenure.claim)
+    wake_generation = await _wake_generation(tenure)
     return await _reserve(tenure, Purpose.CALL, prompt_tokens), wake_generation
 
 
 async def _hand_over(tenure: Tenure, prompt_tokens: int) -> Grant:
     """Hold money for a hand-over, as the earmark promised: for an agent that was told, and for a few turns."""
-    wake_generation = await tenure.ports.builds.wake_generation(tenure.claim)
+    wake_generation = await _wake_generation(tenure)
     told = winddown.answers_since_told(tenure.history, tenure.allowance)
     if told is None:
         raise TellFirst
@@ -114,6 +114,15 @@ async def _hand_over(tenure: Tenure, prompt_tokens: int) -> Grant:
     if isinstance(outcome, Denial):
         raise MoneyDenied(outcome, wake_generation)
     return outcome
+
+
+async def _wake_generation(tenure: Tenure) -> int:
+    """How often the build was woken so far; a cancellation counts too, and must not be slept through."""
+    builds, claim = tenure.ports.builds, tenure.claim
+    generation = await builds.wake_generation(claim)
+    if await builds.cancel_item(claim) is not None:
+        raise CancelSeen
+    return generation
 
 
 async def _keep_earmark(tenure: Tenure, prompt_tokens: int) -> None:

@@ -23,6 +23,10 @@ class LeaseLost(Exception):
     """Another worker holds the build, or may: nothing more may be written or sent for it by this one."""
 
 
+class CancelSeen(Exception):
+    """The user has cancelled the build: nothing more is called or run, and it is closed."""
+
+
 class StaleGeneration(Exception):
     """The sandbox was replaced since this worker attached to it: attach again, and dispatch again under the same id."""
 

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from taor_orchestrator import guards, localtools
+from taor_orchestrator import escalation, guards, localtools
 from taor_orchestrator.build import BuildState, Outcome
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.model.port import Usage
@@ -44,6 +44,11 @@ class Nudge:
 
 
 @dataclass(frozen=True, slots=True)
+class Await:
+    """The agent has asked its user: go on when the answer is there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """The build is over: log how it ended."""
 
@@ -57,7 +62,7 @@ class Leave:
     outcome: Outcome
 
 
-Step = Begin | Think | Act | Nudge | Close | Leave
+Step = Begin | Think | Act | Nudge | Await | Close | Leave
 
 
 def next_step(history: History) -> Step:
@@ -89,6 +94,8 @@ def _after_answer(history: History, answer: Entry) -> Step:
 def _after_results(history: History, message: Entry) -> Step:
     if (outcome := _finished(history, message)) is not None:
         return Close(outcome)
+    if escalation.open_question(history):
+        return Await()
     if guards.turns(history) >= guards.MAX_TURNS:
         return Close(Outcome(BuildState.FAILED, f"The build took {guards.MAX_TURNS} turns and was not finished."))
     return Think()

@@ -16,7 +16,9 @@ from taor_orchestrator import translate
 from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.dispatch.port import Dispatch
 from taor_orchestrator.errors import BuildNotFound
+from taor_orchestrator.inbox import TextKind
 from taor_orchestrator.store.builds import BuildStore, NewBuild, StoredBuild
+from taor_orchestrator.store.inbox import InboxStore
 from taor_orchestrator.watch import Watch
 
 _Context = grpc.aio.ServicerContext[object, object]
@@ -26,9 +28,16 @@ class OrchestratorService(OrchestratorServiceServicer):
     """Answers the calls of `taor.orchestrator.v1.OrchestratorService`."""
 
     def __init__(
-        self, builds: BuildStore, dispatch: Dispatch, admission: AdmissionClient, watch: Watch, ids: Ids
+        self,
+        builds: BuildStore,
+        inbox: InboxStore,
+        dispatch: Dispatch,
+        admission: AdmissionClient,
+        watch: Watch,
+        ids: Ids,
     ) -> None:
         self._builds = builds
+        self._inbox = inbox
         self._dispatch = dispatch
         self._admission = admission
         self._watch = watch
@@ -61,7 +70,8 @@ class OrchestratorService(OrchestratorServiceServicer):
         """Tell where a build stands, with its documentation."""
         build = await self._found(translate.build_id_of(request.build_id))
         documents = await self._builds.documents(current_caller().tenant_id, build.build_id)
-        return pb.GetBuildResponse(build=translate.wire_build(build, documents))
+        question = await self._inbox.question(current_caller().tenant_id, build.build_id)
+        return pb.GetBuildResponse(build=translate.wire_build(build, documents, question))
 
     async def ListBuilds(self, request: pb.ListBuildsRequest, context: _Context) -> pb.ListBuildsResponse:
         """List builds, newest first."""
@@ -105,11 +115,47 @@ class OrchestratorService(OrchestratorServiceServicer):
         await self._dispatch.wake(current_caller().tenant_id, build.build_id, "woken by hand", ours)
         return pb.WakeBuildResponse(build=translate.wire_build(await self._found(build.build_id)))
 
+    async def AnswerBuild(self, request: pb.AnswerBuildRequest, context: _Context) -> pb.AnswerBuildResponse:
+        """Answer the open question of a build, once; it goes on with that."""
+        ours = await self._send("AnswerBuild", TextKind.ANSWER, request)
+        return pb.AnswerBuildResponse(build=translate.wire_build(ours))
+
+    async def SteerBuild(self, request: pb.SteerBuildRequest, context: _Context) -> pb.SteerBuildResponse:
+        """Tell the agent something; it reads it before its next call."""
+        ours = await self._send("SteerBuild", TextKind.STEER, request)
+        return pb.SteerBuildResponse(build=translate.wire_build(ours))
+
+    async def PauseBuild(self, request: pb.PauseBuildRequest, context: _Context) -> pb.PauseBuildResponse:
+        """Pause a build at the end of its turn."""
+        build_id = translate.build_id_of(request.build_id)
+        ours = translate.request_of("PauseBuild", request.request_id, build_id)
+        build = await self._found(build_id)
+        await self._inbox.pause(current_caller().tenant_id, build.build_id, ours)
+        return pb.PauseBuildResponse(build=translate.wire_build(await self._found(build_id)))
+
+    async def ResumeBuild(self, request: pb.ResumeBuildRequest, context: _Context) -> pb.ResumeBuildResponse:
+        """End the pause of a build."""
+        build_id = translate.build_id_of(request.build_id)
+        ours = translate.request_of("ResumeBuild", request.request_id, build_id)
+        build = await self._found(build_id)
+        await self._inbox.resume(current_caller().tenant_id, build.build_id, ours)
+        return pb.ResumeBuildResponse(build=translate.wire_build(await self._found(build_id)))
+
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: _Context) -> pb.InspectBuildResponse:
         """Tell a build's inner state, for audits."""
         build = await self._found(translate.build_id_of(request.build_id))
         inbox = await self._builds.inbox(current_caller().tenant_id, build.build_id)
         return translate.wire_inspection(build, inbox)
+
+    async def _send(
+        self, method: str, kind: TextKind, request: pb.AnswerBuildRequest | pb.SteerBuildRequest
+    ) -> StoredBuild:
+        """Put a text of a person into the inbox of a build, once; the build after it."""
+        build_id, text = translate.build_id_of(request.build_id), translate.text_of(request.text)
+        ours = translate.request_of(method, request.request_id, build_id, text)
+        await self._found(build_id)
+        await self._inbox.send(current_caller().tenant_id, build_id, self._ids.uuid7(), kind, text, ours)
+        return await self._found(build_id)
 
     async def _found(self, build_id: str) -> StoredBuild:
         build = await self._builds.get(current_caller().tenant_id, build_id)

@@ -43,6 +43,11 @@ def tool_uses(answer: Entry) -> tuple[Use, ...]:
     )
 
 
+def texts(message: Entry) -> tuple[str, ...]:
+    """The text blocks of a message."""
+    return tuple(block["text"] for block in orjson.loads(message.body)["content"] if block["type"] == "text")
+
+
 def tool_results(message: Entry) -> tuple[ToolAnswer, ...]:
     """The tool results of a USER entry, in the order of the calls that they answer."""
     content = orjson.loads(message.body)["content"]

@@ -20,6 +20,7 @@ from taor_orchestrator.store.events import StoredEvent
 MAX_ID_BYTES = 128
 MAX_ASSIGNMENT_BYTES = 1024 * 1024
 MAX_CLARIFICATIONS = 200
+MAX_TEXT_BYTES = 16 * 1024
 DEFAULT_PAGE_ROWS = 50
 MAX_PAGE_ROWS = 200
 
@@ -51,6 +52,13 @@ def start_of(message: pb.StartBuildRequest) -> tuple[Request, Assignment]:
     return request, assignment
 
 
+def text_of(text: str) -> str:
+    """What a person tells a build, checked."""
+    if "\0" in require_text("text", text, max_bytes=MAX_TEXT_BYTES):
+        raise FieldInvalid("text", "text must not contain NUL characters")
+    return text
+
+
 def page_of(message: pb.ListBuildsRequest) -> tuple[uuid.UUID, int]:
     """Where a page of builds starts, and how many it has."""
     if message.page_size < 0:
@@ -64,7 +72,7 @@ def page_of(message: pb.ListBuildsRequest) -> tuple[uuid.UUID, int]:
         raise PageTokenInvalid("page_token must be a next_page_token of this method, or empty") from None
 
 
-def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = ()) -> pb.Build:
+def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = (), question: str | None = None) -> pb.Build:
     """A build as its clients see it."""
     return pb.Build(
         build_id=build.build_id,
@@ -83,6 +91,7 @@ def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = ()) ->
         end_time=_timestamp(build.ended_at),
         wake_time=_timestamp(build.wake_at),
         documentation=[pb.DocumentSection(section=section, content=content) for section, content in documents],
+        question=None if question is None else wire_question(question),
     )
 
 
@@ -94,8 +103,18 @@ def wire_event(stored: StoredEvent) -> pb.Event:
     what = getattr(event, kind)
     what.SetInParent()
     for name, value in fields.items():
-        setattr(what, name, pb.Build.State.Value(value) if name in _STATE_FIELDS else value)
+        if name in _LIST_FIELDS:
+            getattr(what, name).extend(value)
+        else:
+            setattr(what, name, pb.Build.State.Value(value) if name in _STATE_FIELDS else value)
     return event
+
+
+def wire_question(payload: str) -> pb.Escalation:
+    """The question that an event tells."""
+    fields = orjson.loads(payload)
+    fields.pop("kind")
+    return pb.Escalation(**fields)
 
 
 def is_terminal(event: pb.Event) -> bool:
@@ -117,6 +136,7 @@ def wire_inspection(build: StoredBuild, inbox: Sequence[StoredItem]) -> pb.Inspe
 
 
 _STATE_FIELDS = ("from", "to", "state")
+_LIST_FIELDS = ("options",)
 
 
 def _wire_item(item: StoredItem) -> pb.InboxItem:

@@ -12,6 +12,7 @@ from taor_orchestrator.history import Entry, EntryKind, ModelCall
 from taor_orchestrator.model.port import Answer, CallFailed, Outcome
 from taor_orchestrator.money import Grant
 from taor_orchestrator.payment import CALL_SECONDS, advance, afford, must_tell
+from taor_orchestrator.ports import CancelSeen
 from taor_orchestrator.tenure import Tenure
 from taor_orchestrator.toolrun import run_tools
 from taor_orchestrator.transcript import tool_uses
@@ -21,10 +22,6 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
-
-
-class CancelSeen(Exception):
-    """The user has cancelled the build while the model was thinking; its hold is charged."""
 
 
 async def think(tenure: Tenure) -> Entry:
@@ -74,6 +71,8 @@ async def _call(tenure: Tenure, grant: Grant, output_tokens: int) -> Entry:
     request = context.request_body(tenure.history, output_tokens)
     ports = tenure.ports
     started = ports.clock.now()
+    if ports.lease.cancel_requested.is_set():
+        raise CancelSeen
     ports.lease.check()
     tenure.grant = None  # from here on the hold belongs to the call
     try:

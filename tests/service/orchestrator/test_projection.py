@@ -29,7 +29,7 @@ async def claimed(orchestrator: Orchestrator, *, cancel: bool = False) -> Claim:
     if cancel:
         await orchestrator.stub.CancelBuild(pb.CancelBuildRequest(build_id=build.build_id, request_id="c"))
     [one] = await LeaseStore(orchestrator.pool, SystemIds().uuid7(), 8.0).claim(10)
-    assert one.cancel_requested == cancel
+    assert one.signals.cancel_requested == cancel
     return one.claim
 
 

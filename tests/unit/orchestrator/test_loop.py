@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from taor_orchestrator import winddown
-from taor_orchestrator.build import BuildState, Ended, Ending, HandedOver, Rested
+from taor_orchestrator.build import BuildState, Claim, Ended, Ending, HandedOver, Rested
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.loop import run
 from taor_orchestrator.model.port import CallFailed, FailureKind, Outcome
-from taor_orchestrator.money import Denial, DenialCause, Purpose
+from taor_orchestrator.money import Denial, DenialCause, Need, Purpose, Reserved
 from taor_orchestrator.ports import Fate, LeaseLost
 from tests.unit.orchestrator.world import FINISH, SCRIPT, TOMORROW, Killed, Script, Switch, World, kinds, text, use
 
@@ -137,7 +137,7 @@ async def test_an_agent_that_only_talks_is_asked_to_go_on_and_then_fails() -> No
 
 
 async def test_a_cancelled_build_is_closed_before_the_next_call() -> None:
-    world = World(SCRIPT)
+    world = World(SCRIPT, cancelled=True)
     ports = world.ports(Switch())
     asyncio.get_running_loop().call_soon(ports.lease.cancel_requested.set)
     ending = await run(world.claim(), ports)
@@ -146,6 +146,28 @@ async def test_a_cancelled_build_is_closed_before_the_next_call() -> None:
     assert world.log[-1].inbox_ids == ("cancel-1",)
     assert len(world.calls) <= 1
     assert world.holds_nothing()
+
+
+async def test_a_cancellation_at_the_moment_the_money_ends_is_not_slept_through() -> None:
+    world, ending = await _build(world=World(SCRIPT, broke=True, cancelled=True))
+    assert isinstance(ending, Ended)
+    assert ending.outcome.state is BuildState.CANCELLED
+    assert world.rests == []
+
+
+async def test_a_cancellation_while_money_is_reserved_costs_nothing() -> None:
+    world = World(SCRIPT, cancelled=True)
+    ports = world.ports(Switch())
+    reserve = ports.budget.reserve
+
+    async def cancelled_meanwhile(claim: Claim, need: Need) -> Reserved:
+        ports.lease.cancel_requested.set()
+        return await reserve(claim, need)
+
+    ports.budget.reserve = cancelled_meanwhile  # type: ignore[method-assign] # the moment is what this is about
+    await run(world.claim(), ports)
+    assert world.sends == 0
+    assert set(world.states()) == {"RELEASED"}
 
 
 async def test_a_cancelled_build_tells_what_its_last_worker_has_really_done() -> None:

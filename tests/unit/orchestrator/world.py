@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from taor_chassis.clock import SystemClock
-from taor_orchestrator.build import Assignment, Claim
+from taor_orchestrator.build import Assignment, BuildState, Claim
 from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.inbox import InboxText, Signals, TextKind
 from taor_orchestrator.model.port import Answer, CallFailed, StopReason, Usage
 from taor_orchestrator.money import (
     Allowance,
@@ -80,6 +81,7 @@ class World:
     version: int = 1
     earmarks: bool = True
     broke: bool = False
+    cancelled: bool = False
     sends: int = 0
     calls: list[str] = field(default_factory=list)
     operations: dict[str, str] = field(default_factory=dict)
@@ -87,6 +89,9 @@ class World:
     projected: int = 0
     denials: list[Denial] = field(default_factory=list)
     failures: list[CallFailed] = field(default_factory=list)
+    texts: list[InboxText] = field(default_factory=list)
+    paused: bool = False
+    woken: int = 0
     rests: list[Rest] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
 
@@ -111,9 +116,23 @@ class World:
             budget=Budget(self, switch),
             sandbox=Sandbox(self, switch),
             builds=Builds(self, switch),
-            lease=Lease(),
+            lease=Lease(self.signals()),
             clock=SystemClock(),
         )
+
+    def send(self, kind: TextKind, words: str) -> None:
+        """A person tells the build something."""
+        self.texts.append(InboxText(f"item-{len(self.texts)}", kind, words))
+        self.woken += kind is TextKind.ANSWER
+
+    def signals(self) -> Signals:
+        """What waits for a worker."""
+        return Signals(self.cancelled, self.paused, bool(self.unmarked()))
+
+    def unmarked(self) -> list[InboxText]:
+        """The texts that the projection has not marked as read."""
+        marked = {item for entry in self.log[: self.projected] for item in entry.inbox_ids}
+        return [each for each in self.texts if each.inbox_id not in marked]
 
     def states(self) -> list[str]:
         """The states of the calls' reservations; earmarks apart."""
@@ -125,9 +144,19 @@ class World:
 
 
 class Lease:
-    def __init__(self) -> None:
+    def __init__(self, signals: Signals) -> None:
         self.cancel_requested = asyncio.Event()
+        self.pause_requested = asyncio.Event()
+        self.inbox_waiting = asyncio.Event()
         self.handing_over = asyncio.Event()
+        self.hear(signals)
+
+    def hear(self, signals: Signals) -> None:
+        for event, is_set in (
+            (self.pause_requested, signals.pause_requested),
+            (self.inbox_waiting, signals.inbox_waiting),
+        ):
+            event.set() if is_set else event.clear()
 
     def check(self) -> None:
         return
@@ -281,14 +310,27 @@ class Builds(Port):
         self.world.projected = history.head
 
     async def wake_generation(self, claim: Claim) -> int:
-        return 0
+        return self.world.woken
 
     async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> datetime.datetime | None:
         self.world.rests.append(rest)
         return rest.not_before or TOMORROW
 
+    async def wait(self, claim: Claim, state: BuildState, wake_generation: int) -> bool:
+        await self.switch.boundary()
+        self.fence(claim)
+        is_moot = self.world.cancelled or self.world.paused != (state is BuildState.PAUSED)
+        return not is_moot and self.world.woken == wake_generation
+
+    async def unread(self, claim: Claim) -> list[InboxText]:
+        await self.switch.boundary()
+        return self.world.unmarked()
+
+    async def signals(self, claim: Claim) -> Signals:
+        return self.world.signals()
+
     async def cancel_item(self, claim: Claim) -> str | None:
-        return "cancel-1"
+        return "cancel-1" if self.world.cancelled else None
 
 
 def use(name: str, **fields: object) -> dict[str, object]:

@@ -14,23 +14,23 @@ RELISTEN_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def listen(dsn: str, on_due: Callable[[], None], on_cancel: Callable[[str], None]) -> None:
-    """Listen on one connection of our own until cancelled; a lost one is made anew."""
+async def listen(dsn: str, on_due: Callable[[], None], on_build: Callable[[str, str], None]) -> None:
+    """Listen on one connection of our own until cancelled: to what is due, and to `on_build(verb, build_id)`."""
     while True:
         try:
-            await _listen_once(dsn, on_due, on_cancel)
+            await _listen_once(dsn, on_due, on_build)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             _log.warning("the hints of the database are away", extra={"why": str(error)})
         await asyncio.sleep(RELISTEN_SECONDS)
 
 
-async def _listen_once(dsn: str, on_due: Callable[[], None], on_cancel: Callable[[str], None]) -> None:
+async def _listen_once(dsn: str, on_due: Callable[[], None], on_build: Callable[[str, str], None]) -> None:
     lost = asyncio.Event()
 
     def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         verb, _, build_id = str(payload).partition(":")
-        if verb == "cancel":
-            on_cancel(build_id)
+        if build_id:
+            on_build(verb, build_id)
         else:
             on_due()
 

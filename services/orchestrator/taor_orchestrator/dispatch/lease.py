@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from taor_chassis.clock import Clock
+from taor_orchestrator.inbox import Signals
 from taor_orchestrator.ports import Lease, LeaseLost
 
 LEASE_SECONDS = 8.0
@@ -21,12 +22,35 @@ class HeldLease(Lease):
         self._clock = clock
         self._good_until_seconds = claimed_at_seconds + SAFE_SHARE * LEASE_SECONDS
         self._cancel_requested = asyncio.Event()
+        self._pause_requested = asyncio.Event()
+        self._inbox_waiting = asyncio.Event()
         self._handing_over = asyncio.Event()
 
     @property
     def cancel_requested(self) -> asyncio.Event:
         """Set as soon as a cancellation is seen."""
         return self._cancel_requested
+
+    @property
+    def pause_requested(self) -> asyncio.Event:
+        """Set while a pause is asked for."""
+        return self._pause_requested
+
+    @property
+    def inbox_waiting(self) -> asyncio.Event:
+        """Set as soon as a text of a person is seen."""
+        return self._inbox_waiting
+
+    def hear(self, signals: Signals) -> None:
+        """Take over what the row tells; only a pause can be taken back."""
+        if signals.cancel_requested:
+            self._cancel_requested.set()
+        if signals.pause_requested:
+            self._pause_requested.set()
+        else:
+            self._pause_requested.clear()
+        if signals.inbox_waiting:
+            self._inbox_waiting.set()
 
     @property
     def handing_over(self) -> asyncio.Event:

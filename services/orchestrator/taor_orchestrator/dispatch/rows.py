@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from taor_chassis import telemetry
 from taor_chassis.clock import Clock
-from taor_orchestrator.build import Claim, Ended, HandedOver, Rested
+from taor_orchestrator.build import Claim, Ended, HandedOver, Rested, Waiting
 from taor_orchestrator.dispatch.hints import listen
 from taor_orchestrator.dispatch.lease import BEAT_SECONDS, HeldLease
 from taor_orchestrator.dispatch.port import Dispatch, Work
@@ -64,7 +64,7 @@ class RowDispatch(Dispatch):
     async def run(self, work: Work, stopping: asyncio.Event) -> None:
         """Claim builds and work on them until `stopping` is set, then hand them over."""
         beside = [
-            asyncio.create_task(listen(self._dsn, self._due.set, self._cancel)),
+            asyncio.create_task(listen(self._dsn, self._due.set, self._hint)),
             asyncio.create_task(self._every(BEAT_SECONDS, self._beat)),
             asyncio.create_task(self._every(POLL_SECONDS, self._wake_due)),
             asyncio.create_task(self._claim_forever(work)),
@@ -110,8 +110,7 @@ class RowDispatch(Dispatch):
 
     def _start(self, claimed: Claimed, asked_at_seconds: float, work: Work) -> None:
         claim, lease = claimed.claim, HeldLease(self._clock, asked_at_seconds)
-        if claimed.cancel_requested:
-            lease.cancel_requested.set()
+        lease.hear(claimed.signals)
         task = asyncio.create_task(self._work(work, claim, lease))
         self._held[claim.build_id] = held = _Held(claim, lease, task)
         task.add_done_callback(lambda _: self._forget(held))
@@ -137,7 +136,7 @@ class RowDispatch(Dispatch):
             match ending:
                 case Ended(outcome):
                     _log.info("a build has ended", extra={"state": outcome.state.value})
-                case Rested(state):
+                case Rested(state) | Waiting(state):
                     _log.info("a build rests", extra={"state": state.value})
                 case HandedOver():
                     await self._give_back(claim, 0.0, "handed over by a worker that stops")
@@ -160,7 +159,7 @@ class RowDispatch(Dispatch):
             self._drop_stale()
 
     async def _beat(self) -> None:
-        """Renew every lease in one statement; it also tells what is cancelled, and what is no longer ours."""
+        """Renew every lease in one statement; it also tells what waits for each build, and what is no longer ours."""
         held = dict(self._held)
         if not held:
             return
@@ -171,8 +170,7 @@ class RowDispatch(Dispatch):
                 each.task.cancel()
                 continue
             each.lease.renew(asked_at_seconds)
-            if kept[build_id]:
-                each.lease.cancel_requested.set()
+            each.lease.hear(kept[build_id])
 
     async def _wake_due(self) -> None:
         if await self._leases.wake_due(WAKE_BATCH):
@@ -184,9 +182,16 @@ class RowDispatch(Dispatch):
             if not each.lease.is_fresh:
                 each.task.cancel()
 
-    def _cancel(self, build_id: str) -> None:
-        if (held := self._held.get(build_id)) is not None:
-            held.lease.cancel_requested.set()
+    def _hint(self, verb: str, build_id: str) -> None:
+        if (held := self._held.get(build_id)) is None:
+            return
+        match verb:
+            case "cancel":
+                held.lease.cancel_requested.set()
+            case "pause":
+                held.lease.pause_requested.set()
+            case "inbox":
+                held.lease.inbox_waiting.set()
 
     async def _hand_over(self) -> None:
         """Let every tenure come to its turn boundary; what does not in time is left to the next worker."""

@@ -74,8 +74,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Puts a build to rest, unless it was taken, woken or cancelled since the money was denied. A cancellation raises
--- wake_generation too, so one comparison covers both. It rests for p_at_least by the clock that will wake it, whatever
+-- Puts a build to rest, unless it was taken, woken, cancelled or paused since the money was denied. It rests for p_at_least by the clock that will wake it, whatever
 -- p_not_before says by another. Returns the time of its wake; NULL when it was taken or woken.
 CREATE OR REPLACE FUNCTION rest_build(
     p_build_id uuid, p_epoch bigint, p_wake_generation bigint, p_state text, p_denied_version bigint,
@@ -86,21 +85,25 @@ DECLARE
 BEGIN
     UPDATE builds SET state = p_state, wake_at = v_wake_at, denied_version = p_denied_version,
                       lease_owner = NULL, lease_until = NULL, fruitless_claims = 0
-    WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING' AND wake_generation = p_wake_generation;
+    WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING' AND wake_generation = p_wake_generation
+      AND NOT cancel_requested AND NOT pause_requested;
     IF NOT FOUND THEN RETURN NULL; END IF;
     PERFORM tell_state(p_build_id, 'RUNNING', p_state, 'no money for the next call');
     RETURN v_wake_at;
 END $$;
 
--- Wakes a build: in every state before the last the generation rises, and a resting one is queued.
+-- Wakes a build: in every state before the last the generation rises, and a resting one is queued; a paused one only
+-- for its cancellation.
 CREATE OR REPLACE FUNCTION wake_build(p_build_id uuid, p_reason text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_state text;
+    v_cancelled boolean;
 BEGIN
-    SELECT state INTO v_state FROM builds WHERE build_id = p_build_id AND ended_at IS NULL FOR NO KEY UPDATE;
+    SELECT state, cancel_requested INTO v_state, v_cancelled FROM builds
+    WHERE build_id = p_build_id AND ended_at IS NULL FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN; END IF;
     UPDATE builds SET wake_generation = wake_generation + 1 WHERE build_id = p_build_id;
-    IF v_state IN ('SLEEPING', 'WAITING_BUDGET', 'WAITING_ANSWER') THEN
+    IF v_state IN ('SLEEPING', 'WAITING_BUDGET', 'WAITING_ANSWER') OR (v_state = 'PAUSED' AND v_cancelled) THEN
         UPDATE builds SET state = 'QUEUED', due_at = taor_now(), wake_at = NULL WHERE build_id = p_build_id;
         PERFORM tell_state(p_build_id, v_state, 'QUEUED', p_reason);
     END IF;

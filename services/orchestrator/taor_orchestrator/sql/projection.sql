@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION project_build(
     p_build_id uuid, p_epoch bigint, p_from bigint, p_to bigint, p_spent bigint, p_turns integer, p_tool_calls integer,
     p_event_sequences bigint[], p_event_positions integer[], p_event_payloads text[],
     p_document_sections text[], p_document_contents text[], p_inbox_ids uuid[], p_inbox_sequences bigint[],
-    p_end_state text, p_end_message text, p_end_preview_port integer)
+    p_end_state text, p_end_message text, p_end_preview_port integer, p_question_sequence bigint)
 RETURNS TABLE (outcome text, cursor bigint) LANGUAGE plpgsql AS $$
 DECLARE
     v_build builds%ROWTYPE;
@@ -53,6 +53,7 @@ BEGIN
         tool_calls = b.tool_calls + p_tool_calls,
         state = COALESCE(p_end_state, b.state),
         outcome_message = COALESCE(p_end_message, b.outcome_message),
+        question_sequence = CASE WHEN p_to > p_from THEN p_question_sequence ELSE b.question_sequence END,
         preview_port = COALESCE(p_end_preview_port, b.preview_port),
         ended_at = CASE WHEN p_end_state IS NULL THEN NULL ELSE taor_now() END,
         lease_owner = CASE WHEN p_end_state IS NULL THEN b.lease_owner END,

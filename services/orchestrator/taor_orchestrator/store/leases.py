@@ -11,27 +11,31 @@ import asyncpg
 import orjson
 
 from taor_orchestrator.build import Assignment, Claim, Clarification
+from taor_orchestrator.inbox import Signals
 
-CLAIM = """
+SIGNALS = """b.cancel_requested, b.pause_requested, EXISTS (
+               SELECT FROM inbox i WHERE i.build_id = b.build_id AND i.log_sequence = 0 AND i.kind <> 'CANCEL'
+           ) AS inbox_waiting"""
+CLAIM = f"""
     WITH claimed AS MATERIALIZED (SELECT * FROM claim_builds($1, $2, $3))
     SELECT c.build_id, c.epoch, c.fruitless, b.tenant_id, b.user_id, b.project_id, b.model, b.max_output_tokens,
-           b.cancel_requested, a.brief, a.clarifications, a.plan
+           a.brief, a.clarifications, a.plan, {SIGNALS}
     FROM claimed c JOIN builds b USING (build_id) JOIN assignments a USING (build_id)"""
-BEAT = """
+BEAT = f"""
     UPDATE builds b SET lease_until = taor_now() + $3
     FROM unnest($1::uuid[], $2::bigint[]) AS mine (build_id, epoch)
     WHERE b.build_id = mine.build_id AND b.epoch = mine.epoch AND b.state = 'RUNNING'
-    RETURNING b.build_id, b.cancel_requested"""
+    RETURNING b.build_id, {SIGNALS}"""
 REQUEUE = "SELECT requeue_build($1, $2, $3, $4)"
 WAKE_DUE = "SELECT wake_due_builds($1)"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claim as it was made, and whether its build is cancelled already."""
+    """A claim as it was made, and what waits for its worker already."""
 
     claim: Claim
-    cancel_requested: bool
+    signals: Signals
 
 
 class LeaseStore:
@@ -47,11 +51,11 @@ class LeaseStore:
         rows = await self._pool.fetch(CLAIM, self._owner, slots, self._lease)
         return [self._claimed(row) for row in rows]
 
-    async def beat(self, held: Sequence[tuple[str, int]]) -> dict[str, bool]:
-        """Renew the leases of (build, epoch) pairs; those still ours, each with whether it is cancelled."""
+    async def beat(self, held: Sequence[tuple[str, int]]) -> dict[str, Signals]:
+        """Renew the leases of (build, epoch) pairs; those still ours, each with what waits for its worker."""
         ids, epochs = [UUID(build_id) for build_id, _ in held], [epoch for _, epoch in held]
         rows = await self._pool.fetch(BEAT, ids, epochs, self._lease)
-        return {str(row["build_id"]): row["cancel_requested"] for row in rows}
+        return {str(row["build_id"]): signals_of(row) for row in rows}
 
     async def requeue(self, claim: Claim, delay_seconds: float, reason: str) -> None:
         """Give the build back to the queue, to be claimed after `delay_seconds`."""
@@ -76,4 +80,9 @@ class LeaseStore:
             assignment=Assignment(row["brief"], answers, row["plan"]),
             fruitless_claims=row["fruitless"],
         )
-        return Claimed(claim, row["cancel_requested"])
+        return Claimed(claim, signals_of(row))
+
+
+def signals_of(row: asyncpg.Record) -> Signals:
+    """The columns of `SIGNALS`."""
+    return Signals(row["cancel_requested"], row["pause_requested"], row["inbox_waiting"])

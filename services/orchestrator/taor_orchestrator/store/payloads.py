@@ -6,7 +6,17 @@ import dataclasses
 
 import orjson
 
-from taor_orchestrator.events import BuildEnded, Documented, Event, Narrated, ToolAnswered, ToolCalled, TurnTaken
+from taor_orchestrator.events import (
+    BuildEnded,
+    Documented,
+    Escalated,
+    Event,
+    MessageRead,
+    Narrated,
+    ToolAnswered,
+    ToolCalled,
+    TurnTaken,
+)
 
 _KINDS: dict[type, str] = {
     TurnTaken: "turn_taken",
@@ -14,6 +24,8 @@ _KINDS: dict[type, str] = {
     ToolAnswered: "tool_answered",
     Narrated: "narrated",
     Documented: "documented",
+    Escalated: "escalated",
+    MessageRead: "message_read",
     BuildEnded: "ended",
 }
 

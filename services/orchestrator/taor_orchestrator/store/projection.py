@@ -8,18 +8,26 @@ from uuid import UUID
 
 import asyncpg
 
-from taor_orchestrator import localtools
-from taor_orchestrator.build import Claim
+from taor_orchestrator import escalation, localtools
+from taor_orchestrator.build import BuildState, Claim
 from taor_orchestrator.events import Derived, Documented, ToolCalled, TurnTaken, derive
 from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.inbox import InboxText, Signals, TextKind
 from taor_orchestrator.ports import Builds, LeaseLost, Rest
 from taor_orchestrator.store.failures import dependable
+from taor_orchestrator.store.leases import SIGNALS, signals_of
 from taor_orchestrator.store.payloads import payload_of
 
-PROJECT = "SELECT outcome, cursor FROM project_build($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
+PROJECT = "SELECT outcome, cursor FROM project_build($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
 CURSOR = "SELECT projected_sequence FROM builds WHERE build_id = $1 AND tenant_id = $2"
 WAKE_GENERATION = "SELECT wake_generation FROM builds WHERE build_id = $1 AND tenant_id = $2"
 REST = "SELECT rest_build($1, $2, $3, $4, $5, $6, $7)"
+WAIT = "SELECT let_build_wait($1, $2, $3, $4)"
+UNREAD = """
+    SELECT inbox_id, kind, content FROM inbox
+    WHERE build_id = $1 AND tenant_id = $2 AND log_sequence = 0 AND kind <> 'CANCEL'
+    ORDER BY created_at, inbox_id LIMIT 100"""
+SIGNS = f"SELECT {SIGNALS} FROM builds b WHERE build_id = $1 AND tenant_id = $2"
 CANCEL_ITEM = "SELECT inbox_id FROM inbox WHERE build_id = $1 AND tenant_id = $2 AND kind = 'CANCEL' LIMIT 1"
 
 
@@ -62,6 +70,26 @@ class BuildRow(Builds):
         assert wake_time is None or isinstance(wake_time, datetime.datetime)
         return wake_time
 
+    async def wait(self, claim: Claim, state: BuildState, wake_generation: int) -> bool:
+        """Let the build wait for people, unless something has come up."""
+        async with dependable():
+            waits = await self._pool.fetchval(WAIT, UUID(claim.build_id), claim.epoch, wake_generation, state.value)
+        self._tell(claim.build_id)
+        return bool(waits)
+
+    async def unread(self, claim: Claim) -> Sequence[InboxText]:
+        """The texts that are not marked as read, oldest first."""
+        async with dependable():
+            rows = await self._pool.fetch(UNREAD, UUID(claim.build_id), claim.tenant_id)
+        return [InboxText(str(row["inbox_id"]), TextKind(row["kind"]), row["content"]) for row in rows]
+
+    async def signals(self, claim: Claim) -> Signals:
+        """What waits for the worker of the build."""
+        async with dependable():
+            row = await self._pool.fetchrow(SIGNS, UUID(claim.build_id), claim.tenant_id)
+        assert row is not None
+        return signals_of(row)
+
     async def cancel_item(self, claim: Claim) -> str | None:
         """The inbox id of the cancellation, if one stands."""
         async with dependable():
@@ -90,6 +118,7 @@ def _arguments(claim: Claim, history: History, cursor: int, spent_microdollars: 
         [item for item, _ in read],
         [sequence for _, sequence in read],
         *_ending(history.tail, cursor),
+        escalation.open_question(history),
     )
 
 
