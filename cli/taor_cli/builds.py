@@ -17,6 +17,7 @@ class BuildState(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
+    PAUSED = "PAUSED"
 
     @property
     def is_ended(self) -> bool:
@@ -26,7 +27,8 @@ class BuildState(StrEnum):
     @property
     def is_resting(self) -> bool:
         """Whether no process works on the build."""
-        return self.is_ended or self in (BuildState.SLEEPING, BuildState.WAITING_BUDGET, BuildState.WAITING_ANSWER)
+        waits_for_people = self in (BuildState.WAITING_ANSWER, BuildState.PAUSED)
+        return self.is_ended or waits_for_people or self in (BuildState.SLEEPING, BuildState.WAITING_BUDGET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,16 @@ class DocumentSection:
 
     section: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the agent asks its user: what it tried, what could be done, and what it would do."""
+
+    question: str
+    tried: str
+    options: tuple[str, ...]
+    recommendation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,8 @@ class Build:
     end_time: datetime | None
     wake_time: datetime | None
     documentation: tuple[DocumentSection, ...] = ()
+    question: Question | None = None
+    """The question that nobody has answered yet."""
 
 
 @dataclass(frozen=True, slots=True)

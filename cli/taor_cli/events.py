@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from taor_cli.builds import BuildState
+from taor_cli.builds import BuildState, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,22 @@ class Documented:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalated(Question):
+    """The agent has asked its user, and the build waits for the answer."""
+
+    kind: ClassVar[str] = "escalated"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRead:
+    """The agent has got a text of its user, as it reads it."""
+
+    kind: ClassVar[str] = "message_read"
+    inbox_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The build has ended; nothing follows."""
 
@@ -85,7 +101,18 @@ class Unfamiliar:
     kind: ClassVar[str] = "unfamiliar"
 
 
-What = StateChanged | TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | Ended | Unfamiliar
+What = (
+    StateChanged
+    | TurnTaken
+    | ToolCalled
+    | ToolAnswered
+    | Narrated
+    | Documented
+    | Escalated
+    | MessageRead
+    | Ended
+    | Unfamiliar
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,26 @@ class Orchestrator:
         request = pb.CancelBuildRequest(build_id=build_id, request_id=request_id)
         return translate.build((await self._stub.CancelBuild(request)).build)
 
+    async def answer(self, build_id: str, request_id: str, text: str) -> Build:
+        """Answer the open question of a build."""
+        request = pb.AnswerBuildRequest(build_id=build_id, request_id=request_id, text=text)
+        return translate.build((await self._stub.AnswerBuild(request)).build)
+
+    async def steer(self, build_id: str, request_id: str, text: str) -> Build:
+        """Tell the agent something."""
+        request = pb.SteerBuildRequest(build_id=build_id, request_id=request_id, text=text)
+        return translate.build((await self._stub.SteerBuild(request)).build)
+
+    async def pause(self, build_id: str, request_id: str) -> Build:
+        """Pause a build; one that is at work is PAUSED at the end of its turn."""
+        request = pb.PauseBuildRequest(build_id=build_id, request_id=request_id)
+        return translate.build((await self._stub.PauseBuild(request)).build)
+
+    async def resume(self, build_id: str, request_id: str) -> Build:
+        """End the pause of a build."""
+        request = pb.ResumeBuildRequest(build_id=build_id, request_id=request_id)
+        return translate.build((await self._stub.ResumeBuild(request)).build)
+
     async def list(self, *, user_id: str = "", project_id: str = "", limit: int = MAX_LISTED) -> AsyncIterator[Build]:
         """Builds, newest first, at most `limit` of them."""
         request = pb.ListBuildsRequest(user_id=user_id, project_id=project_id, page_size=min(limit, PAGE_SIZE))

@@ -7,7 +7,7 @@ from taor.budget.v1 import budget_pb2
 from taor.orchestrator.v1 import orchestrator_pb2 as pb
 
 from taor_cli import events
-from taor_cli.builds import Allowance, Build, BuildState, DocumentSection
+from taor_cli.builds import Allowance, Build, BuildState, DocumentSection, Question
 
 
 def moment(timestamp: Timestamp) -> datetime:
@@ -34,6 +34,7 @@ def build(message: pb.Build) -> Build:
         end_time=moment(message.end_time) if message.HasField("end_time") else None,
         wake_time=moment(message.wake_time) if message.HasField("wake_time") else None,
         documentation=tuple(DocumentSection(part.section, part.content) for part in message.documentation),
+        question=_question(message.question) if message.HasField("question") else None,
     )
 
 
@@ -43,6 +44,10 @@ def state(number: pb.Build.State.ValueType) -> BuildState:
         return BuildState(pb.Build.State.Name(number))
     except ValueError:
         return BuildState.UNKNOWN
+
+
+def _question(message: pb.Escalation) -> Question:
+    return Question(message.question, message.tried, tuple(message.options), message.recommendation)
 
 
 def allowance(message: budget_pb2.GetAllowanceResponse) -> Allowance:
@@ -79,6 +84,11 @@ def _what(message: pb.Event) -> events.What:
             return events.Narrated(message.narrated.message)
         case "documented":
             return events.Documented(message.documented.section)
+        case "escalated":
+            asked = message.escalated
+            return events.Escalated(asked.question, asked.tried, tuple(asked.options), asked.recommendation)
+        case "message_read":
+            return events.MessageRead(message.message_read.inbox_id, message.message_read.text)
         case "ended":
             return _ended(message.ended)
         case _:

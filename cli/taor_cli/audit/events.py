@@ -5,16 +5,32 @@ from itertools import zip_longest
 
 from taor_cli.audit.evidence import Evidence, LogKind, LogRow
 from taor_cli.audit.findings import Check, Finding
-from taor_cli.audit.messages import ToolUse, fields, said, tool_results, tool_uses
-from taor_cli.events import Documented, Ended, Event, Narrated, ToolAnswered, ToolCalled, TurnTaken
+from taor_cli.audit.messages import ToolUse, fields, said, texts, tool_results, tool_uses
+from taor_cli.events import (
+    Documented,
+    Ended,
+    Escalated,
+    Event,
+    MessageRead,
+    Narrated,
+    ToolAnswered,
+    ToolCalled,
+    TurnTaken,
+)
 
 # One derived fact: its kind, the entry it comes from, and what it says.
 Fact = tuple[object, ...]
 _KINDS = ("turn", "call", "answer", "end")
-_KINDS_AT_REST = (*_KINDS, "narration", "documentation")
+_KINDS_AT_REST = (*_KINDS, "narration", "documentation", "question", "message")
+# How much of a long text is compared: events may cut it in the middle.
+_COMPARED = 200
 _OUTCOME = ("state", "message", "preview_port", "verification_command", "verification_outcome")
 # The tools whose whole effect is to tell something: the kind of fact, and the argument that is told.
-_LOCAL = {"narrate": ("narration", "message"), "document": ("documentation", "section")}
+_LOCAL = {
+    "narrate": ("narration", "message"),
+    "document": ("documentation", "section"),
+    "escalate": ("question", "question"),
+}
 
 
 def told(evidence: Evidence) -> Iterator[Finding]:
@@ -68,6 +84,10 @@ def _fact_of_event(event: Event) -> Fact | None:
             return ("narration", message)
         case Documented(section):
             return ("documentation", section)
+        case Escalated(question):
+            return ("question", question[:_COMPARED])
+        case MessageRead(inbox_id, text):
+            return ("message", event.log_sequence, inbox_id, text[:_COMPARED])
         case Ended() as ended:
             proof = (ended.verification_command, ended.verification_outcome)
             return ("end", event.log_sequence, ended.state.value, ended.message, ended.preview_port, *proof)
@@ -86,6 +106,8 @@ def _facts_of_log(rows: tuple[LogRow, ...]) -> Iterator[Fact]:
                     yield ("call", row.sequence, _op_id(row, use), use.name)
             case LogKind.USER:
                 yield from _answered(rows, row)
+                for inbox_id, text in zip(row.inbox_ids, texts(row), strict=False):
+                    yield ("message", row.sequence, inbox_id, text[:_COMPARED])
             case LogKind.OUTCOME:
                 outcome = fields(row)
                 yield ("end", row.sequence, *(outcome.get(name) for name in _OUTCOME))
@@ -108,7 +130,7 @@ def _answered(rows: tuple[LogRow, ...], row: LogRow) -> Iterator[Fact]:
         yield ("answer", row.sequence, _op_id(asked, use), use.name, result.failed)
         if not result.failed and use.name in _LOCAL:
             kind, argument = _LOCAL[use.name]
-            yield (kind, use.arguments.get(argument))
+            yield (kind, str(use.arguments.get(argument))[: _COMPARED if kind == "question" else None])
 
 
 def _op_id(row: LogRow, use: ToolUse) -> str:

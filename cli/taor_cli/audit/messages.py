@@ -57,8 +57,12 @@ def tool_results(row: LogRow) -> tuple[ToolResult, ...]:
 
 def said(row: LogRow) -> str:
     """The text of a message."""
-    texts = [str(block.get("text", "")) for block in _blocks(row) if block.get("type") == "text"]
-    return "\n".join(texts)
+    return "\n".join(texts(row))
+
+
+def texts(row: LogRow) -> tuple[str, ...]:
+    """The text blocks of a message, in order."""
+    return tuple(str(block.get("text", "")) for block in _blocks(row) if block.get("type") == "text")
 
 
 def _parse(row: LogRow) -> object:

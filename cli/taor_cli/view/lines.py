@@ -5,11 +5,13 @@ from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
-from taor_cli.builds import BuildState
+from taor_cli.builds import BuildState, Question
 from taor_cli.events import (
     Documented,
     Ended,
+    Escalated,
     Event,
+    MessageRead,
     Narrated,
     StateChanged,
     ToolAnswered,
@@ -22,7 +24,7 @@ from taor_cli.view.text import duration, last_lines, one_line, tokens
 
 FAILURE_LINES = 4
 # Calls whose whole effect is told by an event of its own.
-TOLD_ELSEWHERE = frozenset({"narrate", "document", "finish"})
+TOLD_ELSEWHERE = frozenset({"narrate", "document", "escalate", "finish"})
 
 
 class Tone(Enum):
@@ -60,6 +62,10 @@ def lines_of(what: What) -> tuple[Line, ...]:
         case StateChanged():
             reason = f" ({one_line(what.reason)})" if what.reason else ""
             return (Line("·", f"{what.before.lower()} → {what.after.lower()}{reason}", Tone.QUIET),)
+        case Escalated():
+            return question_lines(what)
+        case MessageRead():
+            return (Line("»", one_line(what.text, 400), Tone.VOICE),)
         case Ended():
             return _end(what)
         case Unfamiliar():
@@ -92,6 +98,14 @@ def _answer(answer: ToolAnswered) -> tuple[Line, ...]:
         return ()
     why = tuple(Line(" ", text, Tone.QUIET) for text in last_lines(answer.text, FAILURE_LINES))
     return (Line("✗", f"{answer.tool} failed", Tone.BAD), *why)
+
+
+def question_lines(asked: Question) -> tuple[Line, ...]:
+    """A question of the agent, with everything that helps to answer it."""
+    options = (f"{number}. {one_line(option, 400)}" for number, option in enumerate(asked.options, start=1))
+    more = (f"tried: {one_line(asked.tried, 400)}", *options, f"recommended: {one_line(asked.recommendation, 400)}")
+    head = Line("?", one_line(asked.question, 1_000), Tone.VOICE)
+    return (head, *(Line(" ", text, Tone.PLAIN) for text in (*more, 'answer it with: taor answer BUILD "…"')))
 
 
 def _end(end: Ended) -> tuple[Line, ...]:

@@ -74,6 +74,11 @@ def _activity(picture: Picture) -> Text:
             return Text(
                 "resting until there is money again; Ctrl-C leaves, the build goes on by itself", style="yellow"
             )
+        case BuildState.WAITING_ANSWER:
+            words = f'waiting for your answer: taor answer {picture.build_id} "…"'
+            return Text(words, style="yellow")
+        case BuildState.PAUSED:
+            return Text(f"paused: taor resume {picture.build_id}", style="yellow")
         case _:
             return Text("ended" if picture.ended else "waiting")
 

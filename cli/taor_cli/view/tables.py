@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from taor_cli.builds import Build
+from taor_cli.view.lines import question_lines
 from taor_cli.view.text import clock, dollars, duration, one_line, printable
 
 SHORT_ID = 13
@@ -35,6 +36,8 @@ def build_page(build: Build) -> tuple[str, ...]:
         ),
     )
     page = [f"{name:<8}  {printable(value)}" for name, value in facts if value]
+    if build.question is not None:
+        page += ["", "── question", *(f"{line.mark} {line.text}" for line in question_lines(build.question))]
     for part in build.documentation:
         page += ["", f"── {printable(part.section)}", *printable(part.content).splitlines()]
     return tuple(page)

@@ -7,11 +7,13 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from taor_cli.builds import Allowance, Build, BuildState
+from taor_cli.builds import Allowance, Build, BuildState, Question
 from taor_cli.events import (
     Documented,
     Ended,
+    Escalated,
     Event,
+    MessageRead,
     Narrated,
     StateChanged,
     ToolAnswered,
@@ -54,6 +56,8 @@ STORY: tuple[What, ...] = (
     Narrated("I fix\x1b[2J the test\x07."),
     TurnTaken(2, "", 12_345, 11_000, 7),
     Documented("overview"),
+    Escalated("Which\x1b colour?", "Both.", ("red", "blue"), "red: it is seen"),
+    MessageRead("i-1", "Answer from your user: Green."),
     Unfamiliar(),
     Ended(BuildState.SUCCEEDED, "It runs.", "make test", "9 passed", 8000),
 )
@@ -93,8 +97,15 @@ def test_a_build_as_plain_lines() -> None:
         "       3.5 s  “ I fix [2J the test .\n"
         "       4.0 s  ● turn 2: 12.3k in, 11.0k cached, 7 out tokens\n"
         "       4.5 s  ¶ documentation: overview\n"
-        "       5.5 s  ✓ succeeded: It runs.\n"
-        "       5.5 s    verified by `make test`: 9 passed"
+        "       5.0 s  ? Which colour?\n"
+        "       5.0 s    tried: Both.\n"
+        "       5.0 s    1. red\n"
+        "       5.0 s    2. blue\n"
+        "       5.0 s    recommended: red: it is seen\n"
+        '       5.0 s    answer it with: taor answer BUILD "…"\n'
+        "       5.5 s  » Answer from your user: Green.\n"
+        "       6.5 s  ✓ succeeded: It runs.\n"
+        "       6.5 s    verified by `make test`: 9 passed"
     )
 
 
@@ -119,13 +130,17 @@ def test_the_panel_tells_what_is_awaited() -> None:
     assert "connection lost for 3.0 s" in drawn(panel(lost, BEGAN))
     asleep = seen((StateChanged(BuildState.RUNNING, BuildState.SLEEPING, "allowance"),))
     assert "resting" in drawn(panel(asleep, BEGAN))
+    asking = seen((StateChanged(BuildState.RUNNING, BuildState.WAITING_ANSWER, ""),))
+    assert f"taor answer {BUILD.build_id}" in drawn(panel(asking, BEGAN))
+    paused = seen((StateChanged(BuildState.RUNNING, BuildState.PAUSED, ""),))
+    assert f"taor resume {BUILD.build_id}" in drawn(panel(paused, BEGAN))
 
 
 def test_a_real_model_has_no_badge_and_an_ended_build_stops_its_clock() -> None:
     ended = replace(seen(STORY), scripted=False)
     text = drawn(panel(ended, BEGAN + timedelta(days=1)))
     assert "SCRIPTED" not in text
-    assert "SUCCEEDED   5.5 s   turn 2   2 tool calls (1 failed)   model-1" in text
+    assert "SUCCEEDED   6.5 s   turn 2   2 tool calls (1 failed)   model-1" in text
 
 
 def test_a_picture_is_a_fold_over_the_events() -> None:
@@ -143,6 +158,8 @@ def test_a_list_and_a_page_of_builds() -> None:
     assert "after 1 min 30 s" in page
     assert "port 8000: `taor preview 0198f3a1-0000`" in page
     assert "\x1b" not in page
+    asking = replace(BUILD, question=Question("Which colour?", "Both.", ("red", "blue"), "red"))
+    assert "── question\n? Which colour?" in "\n".join(build_page(asking))
 
 
 @pytest.mark.parametrize(
