@@ -64,16 +64,22 @@ def e2b_toolbox() -> Toolbox:
 
 
 @pytest.fixture
-async def e2b_simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+def e2b_simulator(tmp_path: Path) -> Simulator:
     """A simulator that knows no sandbox yet."""
-    yield Simulator(tmp_path / "e2b", tmp_bytes=SMALL.tmp_bytes)
+    return Simulator(tmp_path / "e2b", tmp_bytes=SMALL.tmp_bytes)
 
 
 @pytest.fixture
-async def e2b_backend(e2b_simulator: Simulator, e2b_toolbox: Toolbox) -> AsyncIterator[E2BBackend]:
-    """The E2B backend on the real SDK, whose wire ends at the simulator."""
+async def e2b_settings(e2b_simulator: Simulator) -> AsyncIterator[E2BSettings]:
+    """How to reach the simulator."""
     async with running(e2b_simulator) as url:
-        yield E2BBackend(E2BSettings(API_KEY, api_url=url, sandbox_url=url), e2b_toolbox)
+        yield E2BSettings(API_KEY, api_url=url, sandbox_url=url)
+
+
+@pytest.fixture
+def e2b_backend(e2b_settings: E2BSettings, e2b_toolbox: Toolbox) -> E2BBackend:
+    """The E2B backend on the real SDK, whose wire ends at the simulator."""
+    return E2BBackend(e2b_settings, e2b_toolbox)
 
 
 @pytest.fixture(params=["local", "e2b"])

@@ -3,6 +3,7 @@
 from tests.support.sandboxes import (
     backend,
     e2b_backend,
+    e2b_settings,
     e2b_simulator,
     e2b_toolbox,
     local_backend,
@@ -10,4 +11,13 @@ from tests.support.sandboxes import (
     sandbox_root,
 )
 
-__all__ = ["backend", "e2b_backend", "e2b_simulator", "e2b_toolbox", "local_backend", "sandbox", "sandbox_root"]
+__all__ = [
+    "backend",
+    "e2b_backend",
+    "e2b_settings",
+    "e2b_simulator",
+    "e2b_toolbox",
+    "local_backend",
+    "sandbox",
+    "sandbox_root",
+]

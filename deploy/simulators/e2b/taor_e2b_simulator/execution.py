@@ -44,7 +44,7 @@ class Execution:
         execution = cls(machine, config, tag, stdin_writer)
         try:
             execution.pid = await machine.start([config.cmd, *config.args], env, cwd, (given, stdout_end, stderr_end))
-        except BaseException:
+        except BaseException:  # a client that hangs up meanwhile leaves no pipe either
             for fd in (stdout, stderr):
                 os.close(fd)
             execution.close_stdin()

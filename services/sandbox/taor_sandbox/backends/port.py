@@ -283,6 +283,10 @@ class Sandbox(Protocol):
         """A byte stream to a TCP port on the sandbox's own loopback; raises `PortRefused`."""
         ...
 
+    def refused_hosts(self) -> Sequence[str]:
+        """What commands asked for since the last call and the allow-list refused, as far as the provider tells."""
+        ...
+
     def frozen(self) -> AbstractAsyncContextManager[None]:
         """While held, no claim starts (`SandboxFrozen`) and commands stand still; helpers (`run`, `archive`) work.
 

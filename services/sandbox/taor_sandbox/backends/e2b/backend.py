@@ -120,7 +120,7 @@ class E2BBackend:
 
     async def _open(self, connected: AsyncSandbox, limits: Limits) -> E2BSandbox:
         """A handle that was answered; the agent is laid where it is missing. Raises SandboxGone for a dead one."""
-        sandbox = E2BSandbox(connected)
+        sandbox = E2BSandbox(connected, self._settings.lease_seconds)
         try:
             try:
                 await sandbox.greet()
@@ -136,7 +136,7 @@ class E2BBackend:
         connected = await patiently(
             lambda: AsyncSandbox.connect(provider_id, self._settings.lifetime_seconds, **self._options)
         )
-        sandbox = E2BSandbox(connected)
+        sandbox = E2BSandbox(connected, self._settings.lease_seconds)
         try:
             await sandbox.shut_down()
             with translated():

@@ -24,7 +24,7 @@ async def connect(channel: Channel, port: int) -> tuple[asyncio.StreamReader, as
         channel.keep(asyncio.create_task(_carry(channel, port, carried, connected)))
         await connected
         return await asyncio.open_connection(sock=ours)
-    except BaseException:
+    except BaseException:  # a caller that is cancelled leaves no socket either
         ours.close()
         raise
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from e2b import AsyncSandbox
 
 from taor_sandbox.agent import messages
-from taor_sandbox.backends.e2b import dialling, freezing, helpers
+from taor_sandbox.backends.e2b import dialling, freezing, helper
 from taor_sandbox.backends.e2b.bridge import Bridge, upload
 from taor_sandbox.backends.e2b.following import follow
 from taor_sandbox.backends.e2b.inside import frames, layout, requests
@@ -43,9 +43,10 @@ _Frame = TypeVar("_Frame", bound=Frame)
 class E2BSandbox:
     """Implements `Sandbox`; made by `E2BBackend`."""
 
-    def __init__(self, sandbox: AsyncSandbox, boot_id: str = "") -> None:
+    def __init__(self, sandbox: AsyncSandbox, lease_seconds: float) -> None:
         self._sandbox = sandbox
-        self._boot_id = boot_id
+        self._lease_seconds = lease_seconds
+        self._boot_id = ""
         self._bridges: set[Bridge] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -120,21 +121,21 @@ class E2BSandbox:
         output_bytes: int = MAX_READ_BYTES,
     ) -> RunResult:
         """Run a helper to its end."""
-        helper = helpers.run_request(argv, stdin, cwd, env or {}, timeout_seconds, output_bytes)
-        return await patiently(lambda: helpers.run(self, helper))
+        request = helper.run_request(argv, stdin, cwd, env or {}, timeout_seconds, output_bytes)
+        return await patiently(lambda: helper.run(self, request))
 
     def archive(self, paths: Sequence[str], *, root: str = WORKSPACE) -> AsyncIterator[bytes]:
         """A tar stream of `paths`, made inside."""
-        return helpers.archive(self, paths, root)
+        return helper.archive(self, paths, root)
 
     async def unpack(self, stream: AsyncIterator[bytes], *, root: str = WORKSPACE) -> None:
         """Unpack a tar stream, inside."""
-        await helpers.unpack(self, await upload(self._sandbox, stream), root)
+        await helper.unpack(self, await upload(self._sandbox, stream), root)
 
     async def read(self, path: str, *, offset: int = 0, limit: int = MAX_READ_BYTES) -> bytes:
         """Bytes of a regular file."""
         request = requests.Read(_inside(path), offset, min(limit, MAX_READ_BYTES))
-        return await patiently(lambda: helpers.read(self, request))
+        return await patiently(lambda: helper.read(self, request))
 
     async def stat(self, path: str) -> FileStat:
         """What stands at `path`."""
@@ -147,7 +148,7 @@ class E2BSandbox:
 
     def frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold a freeze; it ends by itself soon after this service has fallen silent."""
-        return freezing.frozen(self)
+        return freezing.frozen(self, self._lease_seconds)
 
     async def shut_down(self) -> None:
         """End the agent and all that runs inside; the files stay."""

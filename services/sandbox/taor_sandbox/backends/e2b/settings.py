@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from taor_sandbox.config import SandboxConfig
+
 REGISTRIES = (
     "idx.test",
     "files.packages.example",
@@ -21,7 +23,7 @@ ALLOWED_HOSTS = REGISTRIES + GIT_HOSTS
 
 @dataclass(frozen=True, slots=True)
 class E2BSettings:
-    """Empty texts leave the choice to the SDK, which reads the variables of the same names itself."""
+    """Empty texts leave the choice to the SDK."""
 
     api_key: str
     domain: str = ""
@@ -33,3 +35,17 @@ class E2BSettings:
     """How long a sandbox lives after the last sign of life of this service; then it is paused, not killed."""
     allowed_hosts: tuple[str, ...] = ALLOWED_HOSTS
     request_seconds: float = 60.0
+    lease_seconds: float = 20.0
+    """How long a freeze outlives the last sign of life of whoever holds it."""
+
+
+def settings_of(config: SandboxConfig) -> E2BSettings:
+    """The part of the service's settings that is about E2B."""
+    return E2BSettings(
+        api_key=config.e2b_api_key,
+        domain=config.e2b_domain,
+        api_url=config.e2b_api_url,
+        sandbox_url=config.e2b_sandbox_url,
+        template=config.e2b_template,
+        lifetime_seconds=config.e2b_lifetime_seconds,
+    )

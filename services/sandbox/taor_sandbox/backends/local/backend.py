@@ -17,6 +17,8 @@ from taor_sandbox.backends.local.sandbox import LocalSandbox
 from taor_sandbox.backends.local.watchdog import DiskWatchdog
 from taor_sandbox.backends.local.wire import Link
 from taor_sandbox.backends.port import Limits, SandboxListing, SandboxStatus
+from taor_sandbox.egress.allowlist import AllowList
+from taor_sandbox.egress.gateway import Gateway
 
 FIRST_UID = 64_001
 OWNERLESS_SECONDS = 60.0
@@ -26,10 +28,11 @@ _DESCRIPTORS = 65_536
 class LocalBackend:
     """Implements `Backend`; make it with `open_backend`."""
 
-    def __init__(self, shelf: Shelf, launcher: Launcher, first_uid: int) -> None:
+    def __init__(self, shelf: Shelf, launcher: Launcher, first_uid: int, gateway: Gateway) -> None:
         self._shelf = shelf
         self._launcher = launcher
         self._first_uid = first_uid
+        self._gateway = gateway
         self._watchdog = DiskWatchdog(shelf, launcher)
 
     @property
@@ -61,15 +64,19 @@ class LocalBackend:
         state = folder.read_state()
         if state.boot_id != boot_id():
             raise SandboxGone(f"the machine was restarted since {provider_id} was made")
-        return LocalSandbox(provider_id, state.boot_id, await connect(self._launcher, folder))
+        sandbox = LocalSandbox(provider_id, state.boot_id, await connect(self._launcher, folder), self._gateway)
+        await sandbox.open_outlet()
+        return sandbox
 
     async def pause(self, provider_id: str) -> None:
         """End the agent and all that it started; the folder stays."""
+        await self._gateway.shut(provider_id)
         async with ended(self._shelf.folder(provider_id)):
             self._launcher.reap()
 
     async def destroy(self, provider_id: str) -> None:
         """End the agent, take the folder off the shelf in one step, delete it."""
+        await self._gateway.shut(provider_id)
         folder = self._shelf.folder(provider_id)
         try:
             uid = folder.read_state().uid
@@ -101,6 +108,7 @@ class LocalBackend:
     async def close(self) -> None:
         """Stop watching; agents live on, each for its ownerless time."""
         await self._watchdog.stop()
+        await self._gateway.close()
         self._launcher.reap()
 
     def _lay(self, folder: Folder, key: str, limits: Limits) -> None:
@@ -113,24 +121,36 @@ class LocalBackend:
 
 
 async def open_backend(
-    root: Path, *, first_uid: int = FIRST_UID, ownerless_seconds: float = OWNERLESS_SECONDS
+    root: Path,
+    *,
+    first_uid: int = FIRST_UID,
+    ownerless_seconds: float = OWNERLESS_SECONDS,
+    gateway: Gateway | None = None,
 ) -> LocalBackend:
     """A working local backend with its sandboxes below `root`; raises BackendUnavailable with the remedy.
 
-    Started by root, each sandbox runs under a user id of its own from `first_uid` on."""
-    backend = await asyncio.to_thread(prepare, root, first_uid, ownerless_seconds)
+    Started by root, each sandbox runs under a user id of its own from `first_uid` on. Without a gateway nothing inside
+    reaches any network."""
+    backend = await asyncio.to_thread(prepare, root, first_uid, ownerless_seconds, gateway)
     await backend.start()
     return backend
 
 
-def prepare(root: Path, first_uid: int = FIRST_UID, ownerless_seconds: float = OWNERLESS_SECONDS) -> LocalBackend:
+def prepare(
+    root: Path,
+    first_uid: int = FIRST_UID,
+    ownerless_seconds: float = OWNERLESS_SECONDS,
+    gateway: Gateway | None = None,
+) -> LocalBackend:
     """A backend that was neither proved nor started: its folder laid, its tools found."""
     _raise_descriptor_limit()
     shelf = Shelf(root.resolve())
     shelf.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     variant = Variant.ROOT if os.geteuid() == 0 else Variant.USER
     tools = toolbox.prepare(shelf.root / ".toolbox")
-    return LocalBackend(shelf, Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds), first_uid)
+    gateway = gateway or Gateway(AllowList())
+    launcher = Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds, gateway.environment())
+    return LocalBackend(shelf, launcher, first_uid, gateway)
 
 
 def _raise_descriptor_limit() -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -54,6 +55,8 @@ class Launcher:
     variant: Variant
     toolbox: Path
     ownerless_seconds: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What every command finds besides the usual."""
     monitors: set[int] = field(default_factory=set)
     """Pids of bubblewrap itself, outside; each is our child until it is reaped."""
 
@@ -85,7 +88,7 @@ class Launcher:
             uid=uid,
             journal=JOURNAL,
             workspace=WORKSPACE,
-            env=_environment(),
+            env=_environment() | dict(self.environment),
             memory_bytes=limits.memory_bytes,
             processes=limits.processes,
             file_bytes=limits.file_bytes,

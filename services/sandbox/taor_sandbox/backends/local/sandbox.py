@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import stat
@@ -34,17 +35,21 @@ from taor_sandbox.backends.port import (
     WriteSpec,
 )
 from taor_sandbox.backends.states import state_of
+from taor_sandbox.egress.gateway import PORT, Gateway
 
 _CONNECT_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 class LocalSandbox:
     """Implements `Sandbox` over one connection with the agent."""
 
-    def __init__(self, provider_id: str, boot_id: str, link: Link) -> None:
+    def __init__(self, provider_id: str, boot_id: str, link: Link, gateway: Gateway) -> None:
         self._provider_id = provider_id
         self._boot_id = boot_id
         self._link = link
+        self._gateway = gateway
 
     @property
     def provider_id(self) -> str:
@@ -147,6 +152,23 @@ class LocalSandbox:
         except (OSError, TimeoutError) as error:
             sock.close()
             raise PortRefused(f"nothing inside accepts connections on port {port}") from error
+
+    async def open_outlet(self) -> None:
+        """Serve the proxy of this sandbox from here; the agent listens in the sandbox's network and hands that out."""
+        if not self._gateway.is_open:
+            return
+        try:
+            answer = await self._link.ask(messages.Listen(PORT))
+        except FileRefused as error:
+            _log.warning("a sandbox has no way out: its proxy's port is taken", exc_info=error)
+            return
+        listener = socket.socket(fileno=answer.fd())
+        listener.setblocking(False)
+        await self._gateway.serve(self._provider_id, listener)
+
+    def refused_hosts(self) -> Sequence[str]:
+        """Told by the proxy."""
+        return self._gateway.refused(self._provider_id)
 
     @contextlib.asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ from taor_sandbox.agent import main as agent
 from taor_sandbox.agent import messages
 from taor_sandbox.agent.config import Config
 from taor_sandbox.agent.messages import Done, Open
-from taor_sandbox.backends.e2b.inside import follow, frames, helpers, hold, link, pump, requests, start
+from taor_sandbox.backends.e2b.inside import follow, frames, helper, hold, link, pump, requests, start
 
 _PR_SET_CHILD_SUBREAPER = 36
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -37,9 +37,9 @@ def serve(request: requests.Request) -> None:
         case requests.Follow():
             follow.follow(start.connect(), request)
         case requests.Run():
-            helpers.run(start.connect(), request)
+            helper.run(start.connect(), request)
         case requests.Stream():
-            helpers.stream(start.connect(), request)
+            helper.stream(start.connect(), request)
         case requests.Read():
             _read(request)
         case requests.Hold():
