@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from taor_chassis.guard import Guard
 from taor_chassis.health import Health
 from taor_chassis.identity import SharedToken
+from taor_chassis.symbols import Symbols
 from taor_chassis.transport import SERVER_OPTIONS
 
 DRAIN_SECONDS = 10.0
@@ -101,4 +102,4 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
 def _add_standard_services(server: grpc.aio.Server, services: Sequence[Registration], draining: asyncio.Event) -> None:
     names = [service.service_name for service in services]
     health_pb2_grpc.add_HealthServicer_to_server(Health(names, draining), server)
-    reflection.enable_server_reflection([*names, HEALTH_NAME, reflection.SERVICE_NAME], server)
+    reflection.enable_server_reflection([*names, HEALTH_NAME, reflection.SERVICE_NAME], server, pool=Symbols())

@@ -51,3 +51,4 @@ async def test_grpcurl_lists_the_services_and_calls_health() -> None:
         listed = (await grpcurl(probe.address, "list")).split()
         assert listed == ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", SERVICE]
         assert "SERVING" in await grpcurl(probe.address, "grpc.health.v1.Health/Check")
+        assert "rpc Check" in await grpcurl(probe.address, "describe", "grpc.health.v1.Health.Check")
