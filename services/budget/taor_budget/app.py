@@ -16,10 +16,12 @@ from taor_budget.changes import AccountChanges
 from taor_budget.config import BudgetConfig
 from taor_budget.expiry import keep_expiring
 from taor_budget.ledger import Ledger
+from taor_budget.reports import Reports
 from taor_budget.service import BudgetService
 from taor_budget.store.accounts import AccountStore
 from taor_budget.store.adjustments import AdjustmentStore
 from taor_budget.store.ledger import LedgerStore
+from taor_budget.store.usage import UsageStore
 from taor_chassis.config import ConfigError
 from taor_chassis.database import running_pool
 from taor_chassis.server import Registration
@@ -38,8 +40,9 @@ async def open_app(config: BudgetConfig, stopping: asyncio.Event) -> AsyncIterat
         accounts = Accounts(account_store, offers.plans, offers.prices, opening)
         ledger = Ledger(store, accounts, offers.prices, timedelta(seconds=config.hold_life_seconds))
         adjustments = Adjustments(AdjustmentStore(pool), accounts, offers.plans)
+        reports = Reports(UsageStore(pool), accounts, ledger)
         changes = AccountChanges(account_store, stopping)
-        service = BudgetService(ledger, accounts, adjustments, changes, store, offers)
+        service = BudgetService(ledger, accounts, adjustments, changes, reports, store, offers)
         expiring = background.create_task(keep_expiring(store, config.expire_every_seconds, stopping))
         try:
             yield [Registration(SERVICE_NAME, partial(add_BudgetServiceServicer_to_server, service))]

@@ -13,6 +13,7 @@ from taor_budget.adjustments import Adjustments
 from taor_budget.catalogue import Catalogue
 from taor_budget.changes import AccountChanges
 from taor_budget.ledger import Ledger
+from taor_budget.reports import Reports
 from taor_budget.store.accounts import Binding
 from taor_budget.store.ledger import LedgerStore
 from taor_chassis.errors import DependencyUnavailable
@@ -30,6 +31,7 @@ class BudgetService(BudgetServiceServicer):
         accounts: Accounts,
         adjustments: Adjustments,
         changes: AccountChanges,
+        reports: Reports,
         books: LedgerStore,
         offers: Catalogue,
     ) -> None:
@@ -37,6 +39,7 @@ class BudgetService(BudgetServiceServicer):
         self._accounts = accounts
         self._adjustments = adjustments
         self._changes = changes
+        self._reports = reports
         self._books = books
         self._offers = offers
 
@@ -124,6 +127,18 @@ class BudgetService(BudgetServiceServicer):
         return pb.GetAllowanceResponse(
             allowance=translate.wire_allowance_of(allowance), tier=account.tier, time_zone=account.time_zone
         )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        """Tell what was used in groups, and how a build may go on."""
+        grouping = translate.grouping_of(request)
+        if request.build_id:
+            build = await self._build(request.build_id)
+            rows = await self._reports.of_build(build, grouping)
+            return translate.wire_report_of(rows, await self._reports.forecast(build))
+        account = await self._accounts.account(
+            current_caller().tenant_id, translate.short_text_of("user_id", request.user_id)
+        )
+        return translate.wire_report_of(await self._reports.of_user(account.tenant_id, account.user_id, grouping), None)
 
     async def TopUp(self, request: pb.TopUpRequest, context: Context) -> pb.TopUpResponse:
         """Add money to the current cycle."""

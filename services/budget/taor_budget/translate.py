@@ -1,12 +1,14 @@
 """From the messages of the contract to the nouns inside, and back; what cannot be meant is refused here."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from taor.budget.v1 import budget_pb2 as pb
 
 from taor_budget.changes import Versions
+from taor_budget.forecast import Forecast
 from taor_budget.plans import Plan
 from taor_budget.pricing import Price, Usage
 from taor_budget.reservations import (
@@ -26,6 +28,7 @@ from taor_budget.reservations import (
     State,
     Turn,
 )
+from taor_budget.usage import Grouping, UsageRow
 from taor_chassis.validation import FieldInvalid, FieldMissing, require, require_between, require_text
 
 MAX_TEXT_BYTES = 200
@@ -34,6 +37,7 @@ MAX_COUNT = 2**53
 MAX_REQUEST_ID_BYTES = 128
 MAX_TOP_UP_MICRODOLLARS = 10_000_000_000
 
+_GROUPINGS = {pb.GetUsageRequest.Grouping.Value(grouping.value): grouping for grouping in Grouping}
 _KINDS = {pb.Reservation.CALL: Kind.CALL, pb.Reservation.EARMARK: Kind.EARMARK, pb.Reservation.HANDOVER: Kind.HANDOVER}
 _WIRE_KINDS = {kind: wire for wire, kind in _KINDS.items()}
 _WIRE_STATES = {state: pb.Reservation.State.Value(state.value) for state in State}
@@ -273,6 +277,46 @@ def wire_entry_of(entry: JournalEntry) -> pb.JournalEntry:
         overrun_delta_microdollars=entry.overrun_delta,
         time=_timestamp(entry.at),
         request_id=entry.request_id,
+    )
+
+
+def grouping_of(request: pb.GetUsageRequest) -> Grouping:
+    """How rows are made: of one user or of one build, and of a build not by builds."""
+    require(
+        not (request.user_id and request.build_id), FieldInvalid("build_id", "cannot be given together with user_id")
+    )
+    if (grouping := _GROUPINGS.get(request.group_by)) is None:
+        raise FieldMissing("group_by", "say how rows are made: BUILD, MODEL or DAY")
+    of_one_build = bool(request.build_id) and grouping is Grouping.BUILD
+    require(not of_one_build, FieldInvalid("group_by", "of one build must be MODEL or DAY"))
+    return grouping
+
+
+def wire_report_of(rows: Iterable[UsageRow], outlook: Forecast | None) -> pb.GetUsageResponse:
+    """What was used, and how it may go on, as they are sent."""
+    return pb.GetUsageResponse(rows=map(_wire_row_of, rows), forecast=_wire_forecast_of(outlook) if outlook else None)
+
+
+def _wire_row_of(row: UsageRow) -> pb.UsageRow:
+    return pb.UsageRow(
+        group=row.group,
+        calls=row.calls,
+        usage=_wire_usage_of(row.usage),
+        charged_calls=row.charged_calls,
+        charged_microdollars=row.charged,
+        cost_microdollars=row.cost,
+    )
+
+
+def _wire_forecast_of(outlook: Forecast) -> pb.Forecast:
+    p50, p90 = outlook.p50, outlook.p90
+    return pb.Forecast(
+        p50_call_microdollars=p50.call_microdollars,
+        p90_call_microdollars=p90.call_microdollars,
+        p50_calls_left=p50.calls_left,
+        p90_calls_left=p90.calls_left,
+        p50_sleep_time=_timestamp(p50.sleep_at) if p50.sleep_at else None,
+        p90_sleep_time=_timestamp(p90.sleep_at) if p90.sleep_at else None,
     )
 
 
