@@ -27,11 +27,16 @@ class AccountChanges:
     """Follows the versions of a tenant's accounts."""
 
     def __init__(
-        self, store: AccountStore, stopping: asyncio.Event, look_every_seconds: float = LOOK_EVERY_SECONDS
+        self,
+        store: AccountStore,
+        stopping: asyncio.Event,
+        look_every_seconds: float = LOOK_EVERY_SECONDS,
+        accounts_at_once: int = ACCOUNTS_AT_ONCE,
     ) -> None:
         self._store = store
         self._stopping = stopping
         self._look_every_seconds = look_every_seconds
+        self._accounts_at_once = accounts_at_once
 
     async def follow(self, tenant_id: str) -> AsyncIterator[Versions]:
         """Every account, then each whose version has risen, for ever; it ends only when this process stops."""
@@ -50,8 +55,8 @@ class AccountChanges:
         """What has risen above what was told."""
         last, more = "", True
         while more:
-            page = await self._store.versions(tenant_id, last, ACCOUNTS_AT_ONCE)
-            more = len(page) == ACCOUNTS_AT_ONCE
+            page = await self._store.versions(tenant_id, last, self._accounts_at_once)
+            more = len(page) == self._accounts_at_once
             risen = [(user_id, version) for user_id, version in page if version > told.get(user_id, 0)]
             told.update(risen)
             if risen:

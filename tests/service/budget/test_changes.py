@@ -9,7 +9,6 @@ import grpc
 import pytest
 from taor.budget.v1 import budget_pb2 as pb
 
-from taor_budget import changes
 from taor_budget.changes import AccountChanges, Versions
 from taor_budget.store.accounts import AccountStore
 from taor_chassis.boundary import error_info
@@ -82,13 +81,12 @@ async def test_the_stream_ends_when_the_service_stops(database: str, tmp_path: P
         assert await process.wait() == 0
 
 
-async def test_many_accounts_come_in_chunks(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "ACCOUNTS_AT_ONCE", 2)
+async def test_many_accounts_come_in_chunks(books: Books) -> None:
     for number in range(5):
         await books.accounts.open(TENANT, f"user-{number}", "small", "UTC")
     stopping = asyncio.Event()
     told: list[Versions] = []
-    async for versions in AccountChanges(AccountStore(books.pool), stopping, 0.01).follow(TENANT):
+    async for versions in AccountChanges(AccountStore(books.pool), stopping, 0.01, accounts_at_once=2).follow(TENANT):
         told.append(versions)
         if versions.complete:
             stopping.set()

@@ -30,30 +30,19 @@ _PAID_CALLS = """
 SELECT booked, closed_at, epoch, taor_now() AS now FROM reservations
  WHERE tenant_id = $1 AND build_id = $2 AND state = 'SETTLED' ORDER BY epoch DESC, k DESC LIMIT $3"""
 _NOW = "SELECT taor_now()"
-
-
-def _of_user(grouping: Grouping) -> str:
-    return f"""
-SELECT {_GROUPS[grouping]} AS name, {_SUMS}
+_USER_BY = f"""
+SELECT {{group}} AS name, {_SUMS}
   FROM builds b JOIN reservations r USING (tenant_id, build_id)
  WHERE b.tenant_id = $1 AND b.user_id = $2 AND r.cycle_period = $3 AND {_BOOKED}
- GROUP BY name ORDER BY {_order(grouping)} LIMIT $4"""
-
-
-def _of_build(grouping: Grouping) -> str:
-    return f"""
-SELECT {_GROUPS[grouping]} AS name, {_SUMS}
+ GROUP BY name ORDER BY {{order}} LIMIT $4"""
+_BUILD_BY = f"""
+SELECT {{group}} AS name, {_SUMS}
   FROM builds b JOIN reservations r USING (tenant_id, build_id)
  WHERE b.tenant_id = $1 AND b.build_id = $2 AND {_BOOKED}
- GROUP BY name ORDER BY {_order(grouping)} LIMIT $3"""
-
-
-def _order(grouping: Grouping) -> str:
-    return "name DESC" if grouping is Grouping.DAY else "cost DESC, name"
-
-
-_OF_USER = {grouping: _of_user(grouping) for grouping in Grouping}
-_OF_BUILD = {grouping: _of_build(grouping) for grouping in Grouping}
+ GROUP BY name ORDER BY {{order}} LIMIT $3"""
+_ORDERS = {Grouping.BUILD: "cost DESC, name", Grouping.MODEL: "cost DESC, name", Grouping.DAY: "name DESC"}
+_OF_USER = {each: _USER_BY.format(group=_GROUPS[each], order=_ORDERS[each]) for each in Grouping}
+_OF_BUILD = {each: _BUILD_BY.format(group=_GROUPS[each], order=_ORDERS[each]) for each in Grouping}
 
 
 class UsageStore:
