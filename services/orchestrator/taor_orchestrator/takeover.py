@@ -20,6 +20,7 @@ async def take_over(claim: Claim, ports: Ports) -> Tenure:
     history = await ports.checkpoint.attach(claim)
     found = await ports.budget.attach(claim)
     tenure = Tenure(claim, ports, history, found.allowance)
+    tenure.learn(found.allowance)  # the last worker may not have been able to show what it spent
     ends_with_answer = history.tail is not None and history.tail.kind is EntryKind.ASSISTANT
     operations = await tenure.operations() if ends_with_answer else ()
     for decision in decide_holds(history, found.holds, operations):

@@ -58,6 +58,7 @@ async def test_a_kill_at_any_boundary_is_invisible_afterwards(holds_ahead: bool)
         repeated = states.count("CHARGED") + states.count("SETTLED") - 4
         assert world.sends - 4 <= repeated <= 1, f"killed at boundary {point}"
         assert world.projected == len(world.log)
+        assert world.fates[-1] is Fate.DESTROY, f"killed at boundary {point}"
 
 
 async def test_pairs_of_kills_cost_at_most_one_hold_each() -> None:
