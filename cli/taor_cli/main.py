@@ -20,7 +20,7 @@ class Entry:
     help: str
 
 
-_BUILDS, _RESULTS, _MACHINE = "Builds", "What comes of them", "This machine"
+_BUILDS, _RESULTS, _MONEY, _MACHINE = "Builds", "What comes of them", "What they may cost", "This machine"
 ENTRIES: Mapping[str, Entry] = MappingProxyType(
     {
         "demo": Entry(_BUILDS, "demo", "demo", "Build a small web app from start to end. Begin here."),
@@ -33,9 +33,13 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "steer": Entry(_BUILDS, "people", "steer", "Tell the agent something while it works."),
         "pause": Entry(_BUILDS, "people", "pause", "Pause a build at the end of its turn."),
         "resume": Entry(_BUILDS, "people", "resume", "Let a paused build go on."),
+        "wake": Entry(_BUILDS, "people", "wake", "Let a sleeping build look for money now."),
         "files": Entry(_RESULTS, "results", "files", "Download the files of a build."),
         "preview": Entry(_RESULTS, "results", "preview", "Give the address of the running program, and check it."),
         "audit": Entry(_RESULTS, "audit", "audit", "Prove that money, history and effects of a build agree."),
+        "budget": Entry(_MONEY, "money", "budget", "Show what a user may spend, and what was spent."),
+        "topup": Entry(_MONEY, "money", "topup", "Add money to a user's billing cycle."),
+        "plan": Entry(_MONEY, "money", "plan", "Put a user on another plan."),
         "up": Entry(_MACHINE, "installation", "up", "Start taor on this machine."),
         "down": Entry(_MACHINE, "installation", "down", "Stop it."),
         "status": Entry(_MACHINE, "installation", "status", "Tell whether its services answer."),
@@ -79,7 +83,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, without importing them."""
-        for section in (_BUILDS, _RESULTS, _MACHINE):
+        for section in (_BUILDS, _RESULTS, _MONEY, _MACHINE):
             with formatter.section(section):
                 formatter.write_dl([(name, it.help) for name, it in ENTRIES.items() if it.section == section])
 

@@ -85,6 +85,11 @@ class Orchestrator:
         request = pb.ResumeBuildRequest(build_id=build_id, request_id=request_id)
         return translate.build((await self._stub.ResumeBuild(request)).build)
 
+    async def wake(self, build_id: str, request_id: str) -> Build:
+        """Let a resting build look for money."""
+        request = pb.WakeBuildRequest(build_id=build_id, request_id=request_id)
+        return translate.build((await self._stub.WakeBuild(request)).build)
+
     async def list(self, *, user_id: str = "", project_id: str = "", limit: int = MAX_LISTED) -> AsyncIterator[Build]:
         """Builds, newest first, at most `limit` of them."""
         request = pb.ListBuildsRequest(user_id=user_id, project_id=project_id, page_size=min(limit, PAGE_SIZE))

@@ -104,6 +104,11 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         build.state = pb.Build.CANCELLED
         return pb.CancelBuildResponse(build=build)
 
+    async def WakeBuild(self, request: pb.WakeBuildRequest, context: Context) -> pb.WakeBuildResponse:
+        build = self._build(request.build_id)
+        build.state = pb.Build.QUEUED
+        return pb.WakeBuildResponse(build=build)
+
     async def WatchBuild(self, request: pb.WatchBuildRequest, context: Context) -> AsyncIterator[pb.WatchBuildResponse]:
         build = self._build(request.build_id)
         self.watched_after.append(request.after_sequence)

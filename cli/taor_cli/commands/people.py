@@ -1,4 +1,4 @@
-"""`taor answer`, `steer`, `pause`, `resume`: what people tell a build while it goes on."""
+"""`taor answer`, `steer`, `pause`, `resume`, `wake`: what people tell a build while it goes on."""
 
 import sys
 import uuid
@@ -81,6 +81,17 @@ async def resume(invocation: Invocation, *, name: str, request_id: str | None) -
     """
     build = await _told(invocation, name, request_id, lambda it, build_id, key: it.resume(build_id, key))
     invocation.output.say(f"{build.build_id} goes on; `taor watch {build.build_id}` follows it")
+
+
+@click.command()
+@_of_a_build
+async def wake(invocation: Invocation, *, name: str, request_id: str | None) -> None:
+    """Let a build that rests for want of money look for it now; it rests again when there is none.
+
+    BUILD is an id, the beginning of one, or `latest`. `taor topup` and `taor plan` wake builds by themselves.
+    """
+    build = await _told(invocation, name, request_id, lambda it, build_id, key: it.wake(build_id, key))
+    invocation.output.say(f"{build.build_id} is {build.state.lower()}; `taor watch {build.build_id}` follows it")
 
 
 async def _told(invocation: Invocation, name: str, request_id: str | None, tell: _Tell) -> Build:
