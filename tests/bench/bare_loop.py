@@ -1,6 +1,6 @@
 """The floor: what an agent's loop costs without taor. It promises nothing: no money, no fences, no sandbox, no events.
 
-Run as a program of its own, so that its processor time can be told: `python -m tests.bench.bare_loop URL DSN OPENING`.
+Run as a program of its own, so that its processor time can be told: `python bare_loop.py URL DSN OPENING`.
 """
 
 import asyncio

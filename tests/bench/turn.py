@@ -6,15 +6,18 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from taor_cli.clients import connect
 from tests.bench.builds import Builds
 from tests.bench.figures import Figure, Reference, at_most
 from tests.bench.home import Home
+from tests.bench.model import milliseconds_by_turn
 from tests.bench.processes import CpuSeconds, read_cpu
 from tests.bench.progress import tell
 from tests.bench.record import around, turn_milliseconds
 
+BARE_LOOP = Path(__file__).with_name("bare_loop.py")
 TURNS, QUICK_TURNS = 200, 30
 ROUNDS, QUICK_ROUNDS = 3, 1
 EARLY, LATE = 10, 190
@@ -33,38 +36,47 @@ class Round:
         """Milliseconds per turn, the slow ones included."""
         return statistics.fmean(self.turns)
 
-    @property
-    def growth(self) -> float:
-        """How much longer a late turn takes than an early one."""
-        late = LATE if len(self.turns) >= LATE else len(self.turns) - 5
-        return around(self.turns, late) / around(self.turns, EARLY)
-
 
 async def measure(home: Home) -> list[Figure]:
     """Let the floor and taor take turns, so that a busy moment of the machine meets both."""
     turns, rounds = (QUICK_TURNS, QUICK_ROUNDS) if home.quick else (TURNS, ROUNDS)
-    floor, ours = [], []
+    floor, ours, model = [], [], []
     async with connect(home.addresses) as clients:
         builds = Builds(clients.orchestrator)
         for number in range(1, rounds + 1):
-            tell(f"turn: {turns} turns of the floor, then of taor ({number} of {rounds})")
+            tell(f"turn: {turns} turns of the floor, of taor, of the scripted model alone ({number} of {rounds})")
             floor.append(await _floor_round(home, turns, number))
             ours.append(await _taor_round(home, builds, turns))
-    return [*_latency(ours, floor), *_processor(ours, floor)]
+            model.append(await asyncio.to_thread(milliseconds_by_turn, home.endpoints.model, f"bench-{turns}"))
+    return [*_latency(ours, floor, model), *_growth(ours, floor, model), *_processor(ours, floor)]
 
 
-def _latency(ours: Sequence[Round], floor: Sequence[Round]) -> list[Figure]:
-    own, bare = _middle(ours), _middle(floor)
+def _latency(ours: Sequence[Round], floor: Sequence[Round], model: Sequence[list[float]]) -> list[Figure]:
+    own, bare = _middle(ours).mean, _middle(floor).mean
+    alone = statistics.median(statistics.fmean(turns) for turns in model)
     return [
-        Figure("turn", "wall per turn", own.mean, "ms", Reference("floor", bare.mean), at_most(MOST_TIMES_FLOOR)),
-        Figure("turn", "median turn", statistics.median(own.turns), "ms", _median_of(bare)),
-        Figure("turn", "late turn ÷ early turn", own.growth, "×", None, at_most(MOST_GROWTH)),
-        Figure("turn", "the floor's late ÷ early", bare.growth, "×"),
+        Figure("turn", "wall per turn", own, "ms", Reference("floor", bare), at_most(MOST_TIMES_FLOOR)),
+        Figure("turn", "  of that the scripted model", alone, "ms"),
+        Figure("turn", "  without it", own - alone, "ms", Reference("floor", bare - alone)),
     ]
 
 
-def _median_of(bare: Round) -> Reference:
-    return Reference("floor", statistics.median(bare.turns))
+def _growth(ours: Sequence[Round], floor: Sequence[Round], model: Sequence[list[float]]) -> list[Figure]:
+    late = min(LATE, len(ours[0].turns) - 5)
+
+    def at(turn: int, rounds: Sequence[Round]) -> float:
+        return statistics.median(around(each.turns, turn) for each in rounds)
+
+    def alone(turn: int) -> float:
+        return statistics.median(around(turns, turn) for turns in model)
+
+    early = Reference(f"turn {EARLY}", at(EARLY, ours) - alone(EARLY))
+    name = f"turn {late}, without the model"
+    return [
+        Figure("turn", name, at(late, ours) - alone(late), "ms", early, at_most(MOST_GROWTH)),
+        Figure("turn", "  with it", at(late, ours), "ms", Reference(early.name, at(EARLY, ours))),
+        Figure("turn", "  the floor, with it", at(late, floor), "ms", Reference(early.name, at(EARLY, floor))),
+    ]
 
 
 def _processor(ours: Sequence[Round], floor: Sequence[Round]) -> list[Figure]:
@@ -103,7 +115,7 @@ async def _floor_round(home: Home, turns: int, number: int) -> Round:
     opening = f"A measurement.\ntaor-script: bench-{turns}\ntaor-build: {name}\n"
     before = read_cpu(home.options)
     with tempfile.TemporaryDirectory(prefix="taor-bench-floor-", dir=home.options.data.parent) as project:
-        command = (sys.executable, "-P", "-m", "tests.bench.bare_loop", home.endpoints.model, dsn, opening)
+        command = (sys.executable, BARE_LOOP, home.endpoints.model, dsn, opening)
         process = await asyncio.create_subprocess_exec(*command, cwd=project, stdout=asyncio.subprocess.PIPE)
         output, _ = await process.communicate()
     if process.returncode != 0:
