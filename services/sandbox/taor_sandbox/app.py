@@ -21,6 +21,8 @@ from taor_sandbox.claims import Claims
 from taor_sandbox.config import BackendName, SandboxConfig
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.download import Download
+from taor_sandbox.egress.allowlist import AllowList
+from taor_sandbox.egress.gateway import Gateway
 from taor_sandbox.generations import Generations, Stores
 from taor_sandbox.journal import Journal
 from taor_sandbox.operations import Dispatcher
@@ -108,7 +110,8 @@ async def open_backend(config: SandboxConfig) -> Backend:
         case BackendName.LOCAL:
             from taor_sandbox.backends.local.backend import open_backend as open_local
 
-            return await open_local(config.data, first_uid=config.uid)
+            gateway = Gateway(AllowList.parse(config.egress_allow))
+            return await open_local(config.data, first_uid=config.uid, gateway=gateway)
         case BackendName.E2B:
             from taor_sandbox.backends.e2b.backend import open_backend as open_e2b
             from taor_sandbox.backends.e2b.settings import settings_of

@@ -5,6 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 from taor_chassis.config import field
+from taor_sandbox.egress.allowlist import AllowList
 
 
 class BackendName(Enum):
@@ -12,6 +13,14 @@ class BackendName(Enum):
 
     LOCAL = "local"
     E2B = "e2b"
+
+
+def _allow_list(text: str) -> str | None:
+    try:
+        AllowList.parse(text)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,12 @@ class SandboxConfig:
     e2b_template: str = field(env="TAOR_SANDBOX_E2B_TEMPLATE", help="template of E2B sandboxes", default="base")
     e2b_lifetime_seconds: int = field(
         env="TAOR_SANDBOX_E2B_LIFETIME_SECONDS", help="after so long without this service E2B pauses", default=900
+    )
+    egress_allow: str = field(
+        env="TAOR_SANDBOX_EGRESS_ALLOW",
+        help="hosts that commands may reach, with commas: names, *.suffixes, and the groups registries and git",
+        default="",
+        check=_allow_list,
     )
     pool_size: int = field(env="TAOR_SANDBOX_POOL_SIZE", help="database connections", default=8)
     creations: int = field(env="TAOR_SANDBOX_CREATIONS", help="sandboxes that are made at the same time", default=8)

@@ -52,13 +52,14 @@ def parse(data: bytes) -> Head:
         raise BadHead("not a request line")
     if len(lines) > MAX_HEADERS:
         raise BadHead("too many headers")
-    headers = tuple(_header(line) for line in lines[1:])
+    headers = tuple(header_of(line) for line in lines[1:])
     if sum(name.lower() == "host" for name, _ in headers) != 1:
         raise BadHead("one Host header is needed")
     return Head(lines[0], headers)
 
 
-def _header(line: str) -> tuple[str, str]:
+def header_of(line: str) -> tuple[str, str]:
+    """The name and the value of one line; raises BadHead."""
     match = _HEADER.fullmatch(line)
     if match is None:
         raise BadHead("not a header")

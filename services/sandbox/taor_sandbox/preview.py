@@ -15,6 +15,7 @@ from taor_sandbox.backends.errors import BackendError, PortRefused
 from taor_sandbox.errors import StaleGeneration
 from taor_sandbox.http_head import BadHead, Head, parse
 from taor_sandbox.preview_pages import Page, page
+from taor_sandbox.pump import Stream, pump
 from taor_sandbox.records import Build, BuildState
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.store.builds import Builds
@@ -22,13 +23,10 @@ from taor_sandbox.tokens import Preview, Tokens
 
 MAX_HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 30.0
-_IDLE_SECONDS = 600.0
-_CHUNK_BYTES = 64 * 1024
 _MOST_CONNECTIONS = 1_000
 _DOMAIN = ".localhost"
 
 _log = logging.getLogger(__name__)
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class PreviewServer:
@@ -90,12 +88,12 @@ class PreviewServer:
         to_program, (program_reader, program_writer) = upstream
         try:
             program_writer.write(to_program)
-            await _pump((reader, writer), (program_reader, program_writer))
+            await pump((reader, writer), (program_reader, program_writer))
         finally:
             program_writer.close()
         return None
 
-    async def _dial(self, head: Head) -> "tuple[bytes, Stream] | Page":
+    async def _dial(self, head: Head) -> tuple[bytes, Stream] | Page:
         """The rewritten head and a connection with the program, or the page that says why not."""
         token = _token(head.host)
         preview = tokens.read(token) if token else None
@@ -139,25 +137,3 @@ def _page_of(build: Build) -> Page:
 async def _show(writer: asyncio.StreamWriter, which: Page) -> None:
     writer.write(page(which))
     await writer.drain()
-
-
-async def _pump(browser: Stream, program: Stream) -> None:
-    """Pass bytes on until the program has ended its answer, or either side is gone."""
-    up = asyncio.create_task(_copy(browser[0], program[1]))
-    try:
-        await _copy(program[0], browser[1])
-    finally:
-        up.cancel()
-        await asyncio.gather(up, return_exceptions=True)
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while True:
-        async with asyncio.timeout(_IDLE_SECONDS):
-            data = await source.read(_CHUNK_BYTES)
-        if not data:
-            break
-        target.write(data)
-        await target.drain()
-    if target.can_write_eof():
-        target.write_eof()

@@ -11,6 +11,8 @@ from taor_sandbox.agent.journal import Journal, valid_op_id
 from taor_sandbox.agent.messages import Claim, Done, Packet, Refused, Spawn, State, Write
 from taor_sandbox.agent.operations import Operations
 
+_BACKLOG = 64
+
 
 class Answers:
     """Answers requests, one at a time, so that a check and the start that follows it cannot be torn apart."""
@@ -21,6 +23,7 @@ class Answers:
         self._operations = operations
         self._frozen_by: Connection | None = None
         self._stopped: list[int] = []
+        self._listeners: dict[int, socket.socket] = {}
         self.shut_down = False
 
     def answer(self, connection: Connection, packet: Packet) -> None:
@@ -69,6 +72,8 @@ class Answers:
                 return files.stat_path(path), []
             case messages.Dial(port):
                 return Done(), [_dial(port)]
+            case messages.Listen(port):
+                return Done(), [os.dup(self._listener(port).fileno())]
             case messages.Freeze():
                 return self._freeze(connection), []
             case messages.Thaw():
@@ -125,6 +130,12 @@ class Answers:
 
         self._operations.spawn(request, fds, ended)
         connection.helpers.add(request.helper_id)
+
+    def _listener(self, port: int) -> socket.socket:
+        """Kept here: whoever connects while no service is there to accept waits for the next one."""
+        if port not in self._listeners:
+            self._listeners[port] = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+        return self._listeners[port]
 
     def _freeze(self, connection: Connection) -> Done | Refused:
         if self._frozen_by is not None:

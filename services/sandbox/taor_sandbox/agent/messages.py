@@ -99,6 +99,12 @@ class Dial(NamedTuple):
     port: int
 
 
+class Listen(NamedTuple):
+    """Accept connections on a port of the sandbox's loopback. Reply: Done with the listening socket, or Refused."""
+
+    port: int
+
+
 class Freeze(NamedTuple):
     """Stop everything that runs, start nothing. Reply: Done or Refused."""
 
@@ -187,6 +193,7 @@ Request = (
     | Open
     | Stat
     | Dial
+    | Listen
     | Freeze
     | Thaw
     | ListLive

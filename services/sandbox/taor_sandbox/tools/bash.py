@@ -1,5 +1,6 @@
 """bash: what is started, and what the model reads of its end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taor_sandbox import redaction, truncation
@@ -27,10 +28,13 @@ _LIMITS = {
 }
 
 
-def ran(wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed) -> Outcome:
+def ran(
+    wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed, refused_hosts: Sequence[str] = ()
+) -> Outcome:
     """The result of a command that has ended."""
     failure = _failure(wanted, exit)
     parts = [_cut(stdout), _cut(stderr, heading="[stderr]\n")]
+    parts += [f"[network: {host} is not allowed]\n" for host in refused_hosts]
     if failure is not None:
         parts.append(f"[{failure.message}]\n")
     return Outcome(

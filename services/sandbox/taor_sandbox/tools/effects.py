@@ -126,8 +126,8 @@ async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncI
                 yield data
             case Exited(exit):
                 assert isinstance(exit, CommandExit)
-                printed = (Printed(outputs[each].text(), sandbox.log_path(op_id, each)) for each in Stream)
-                yield Ended(OperationState.DONE, bash.ran(command, exit, *printed))
+                stdout, stderr = (Printed(outputs[each].text(), sandbox.log_path(op_id, each)) for each in Stream)
+                yield Ended(OperationState.DONE, bash.ran(command, exit, stdout, stderr, sandbox.refused_hosts()))
             case Dead():
                 yield _interrupted()
             case Unclaimed():

@@ -146,6 +146,10 @@ class E2BSandbox:
         """A byte stream to a port inside, carried by a bridge: E2B's own addresses take HTTP only, and are public."""
         return await dialling.connect(self, port)
 
+    def refused_hosts(self) -> Sequence[str]:
+        """E2B refuses by itself, and tells nobody."""
+        return ()
+
     def frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold a freeze; it ends by itself soon after this service has fallen silent."""
         return freezing.frozen(self, self._lease_seconds)

@@ -3,22 +3,7 @@
 from dataclasses import dataclass
 
 from taor_sandbox.config import SandboxConfig
-
-REGISTRIES = (
-    "idx.test",
-    "files.packages.example",
-    "registry.node.test",
-    "registry.second.test",
-    "index.crates.io",
-    "static.crates.io",
-    "proxy.golang.org",
-    "sum.golang.org",
-    "rubygems.org",
-    "deb.index.test",
-)
-GIT_HOSTS = ("github.com", "codeload.github.com", "gitlab.com")
-ALLOWED_HOSTS = REGISTRIES + GIT_HOSTS
-"""Package registries and git hosts. A git host can carry data out: whoever must not risk that shortens the list."""
+from taor_sandbox.egress.allowlist import AllowList
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +18,8 @@ class E2BSettings:
     template: str = "base"
     lifetime_seconds: int = 900
     """How long a sandbox lives after the last sign of life of this service; then it is paused, not killed."""
-    allowed_hosts: tuple[str, ...] = ALLOWED_HOSTS
+    allowed_hosts: tuple[str, ...] = ()
+    """Where commands may connect to; `*.` before a name allows what is below it."""
     request_seconds: float = 60.0
     lease_seconds: float = 20.0
     """How long a freeze outlives the last sign of life of whoever holds it."""
@@ -48,4 +34,5 @@ def settings_of(config: SandboxConfig) -> E2BSettings:
         sandbox_url=config.e2b_sandbox_url,
         template=config.e2b_template,
         lifetime_seconds=config.e2b_lifetime_seconds,
+        allowed_hosts=AllowList.parse(config.egress_allow).entries,
     )
