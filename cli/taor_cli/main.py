@@ -40,6 +40,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "budget": Entry(_MONEY, "money", "budget", "Show what a user may spend, and what was spent."),
         "topup": Entry(_MONEY, "money", "topup", "Add money to a user's billing cycle."),
         "plan": Entry(_MONEY, "money", "plan", "Put a user on another plan."),
+        "replay": Entry(_RESULTS, "replay", "replay", "Drive a build through its log again, turn by turn."),
         "up": Entry(_MACHINE, "installation", "up", "Start taor on this machine."),
         "down": Entry(_MACHINE, "installation", "down", "Stop it."),
         "status": Entry(_MACHINE, "installation", "status", "Tell whether its services answer."),

@@ -57,7 +57,7 @@ def _compare(evidence: Evidence) -> Iterator[Finding]:
     newest = max((event.log_sequence for event in evidence.events), default=0)
     is_whole = evidence.build.state.is_resting
     by_log = tuple(_facts_of_log(evidence.log if is_whole else evidence.log[:newest]))
-    by_events = tuple(fact for event in evidence.events if (fact := _fact_of_event(event)))
+    by_events = tuple(fact for event in evidence.events if (fact := fact_of_event(event)))
     for kind in _KINDS_AT_REST if is_whole else _KINDS:
         expected = [fact for fact in by_log if fact[0] == kind]
         actual = [fact for fact in by_events if fact[0] == kind]
@@ -71,7 +71,8 @@ def _show(fact: Fact | None) -> str:
     return "missing" if fact is None else ", ".join(map(str, fact[1:]))
 
 
-def _fact_of_event(event: Event) -> Fact | None:
+def fact_of_event(event: Event) -> Fact | None:
+    """What an event tells; None for one that no entry tells."""
     match event.what:
         case TurnTaken() as turn:
             numbers = (turn.prompt_tokens, turn.cache_read_tokens, turn.output_tokens)
@@ -98,21 +99,26 @@ def _fact_of_event(event: Event) -> Fact | None:
 def _facts_of_log(rows: tuple[LogRow, ...]) -> Iterator[Fact]:
     turn = 0
     for row in rows:
-        match row.kind:
-            case LogKind.ASSISTANT:
-                turn += 1
-                yield ("turn", row.sequence, turn, *_numbers(row), said(row))
-                for use in tool_uses(row):
-                    yield ("call", row.sequence, _op_id(row, use), use.name)
-            case LogKind.USER:
-                yield from _answered(rows, row)
-                for inbox_id, text in zip(row.inbox_ids, texts(row), strict=False):
-                    yield ("message", row.sequence, inbox_id, text[:_COMPARED])
-            case LogKind.OUTCOME:
-                outcome = fields(row)
-                yield ("end", row.sequence, *(outcome.get(name) for name in _OUTCOME))
-            case LogKind.HEAD | LogKind.UNKNOWN:
-                pass
+        turn += row.kind is LogKind.ASSISTANT
+        yield from facts_of_entry(rows, row, turn)
+
+
+def facts_of_entry(rows: tuple[LogRow, ...], row: LogRow, turn: int) -> Iterator[Fact]:
+    """What an entry tells; `turn` is its number if it is an answer."""
+    match row.kind:
+        case LogKind.ASSISTANT:
+            yield ("turn", row.sequence, turn, *_numbers(row), said(row))
+            for use in tool_uses(row):
+                yield ("call", row.sequence, _op_id(row, use), use.name)
+        case LogKind.USER:
+            yield from _answered(rows, row)
+            for inbox_id, text in zip(row.inbox_ids, texts(row), strict=False):
+                yield ("message", row.sequence, inbox_id, text[:_COMPARED])
+        case LogKind.OUTCOME:
+            outcome = fields(row)
+            yield ("end", row.sequence, *(outcome.get(name) for name in _OUTCOME))
+        case LogKind.HEAD | LogKind.UNKNOWN:
+            pass
 
 
 def _numbers(row: LogRow) -> tuple[int, int, int]:
