@@ -59,13 +59,14 @@ def _turns() -> Experiment[turn.Size]:
     def see(
         breaks: turn.Promise, workers: int, *kinds: turn.Fault, script: tuple[turn.Tool, ...] = short
     ) -> Witness[turn.Size]:
-        return Witness(breaks, turn.Size(script, workers, len(kinds), frozenset(kinds)))
+        projects = breaks is promise.TOLD
+        return Witness(breaks, turn.Size(script, workers, len(kinds), frozenset(kinds), projects))
 
     return Experiment(
         rule,
         turn.TurnModel,
         {
-            "small": [turn.Size(short, 2, 1), turn.Size(long, 2, 0)],
+            "small": [turn.Size(short, 2, 1), turn.Size(long, 2, 0), turn.Size(short, 2, 0, projects=True)],
             "large": [turn.Size(long, 2, 1), turn.Size(short, 3, 0), turn.Size(short, 2, 2), turn.Size(long, 3, 0)],
         },
         {
@@ -88,6 +89,9 @@ def _turns() -> Experiment[turn.Size]:
             rule.NEEDS_THE_NEWEST_ANSWER: see(promise.COVERED, 2, fault.LONG_TOOL),
             rule.END_GIVES_BACK: see(promise.NOTHING_HELD, 1),
             rule.HAND_OVER_GIVES_BACK: see(promise.COST, 2, fault.HAND_OVER),
+            rule.DURABLE_IS_TOLD: see(promise.TOLD, 1),
+            rule.TOLD_FROM_CURSOR: see(promise.TOLD, 2),
+            rule.END_IS_TOLD: see(promise.TOLD, 1),
         },
     )
 

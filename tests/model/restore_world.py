@@ -211,6 +211,10 @@ class Size:
     """How often a kind of fault strikes at most."""
     turns: tuple[int, int] = (1, 1)
 
+    def __str__(self) -> str:
+        answers = "one answer" if self.turns[0] == self.turns[1] else "two answers"
+        return f"({answers}; {self.snapshots} snapshots, {self.faults} faults)"
+
 
 def commands(world: World) -> Iterator[tuple[int, int, Box]]:
     """What runs: generation, operation, sandbox."""

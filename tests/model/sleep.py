@@ -167,6 +167,9 @@ class Size:
     faults: int
     kinds: frozenset[Fault] = frozenset(Fault)
 
+    def __str__(self) -> str:
+        return f"({self.faults} faults)"
+
 
 class SleepModel:
     """Resting and waking with a set of rules."""
@@ -186,7 +189,7 @@ class SleepModel:
             if i and worker == world.workers[i - 1]:
                 continue
             for name, following in self._work(world, i, worker):
-                yield f"w{worker.epoch or ''} {name}", following
+                yield f"w{worker.epoch} {name}" if worker.epoch else f"a worker {name}", following
         yield from self._wake_up(world)
         owner = next((w for w in world.workers if w.at is not At.IDLE and w.epoch == world.epoch), None)
         if world.state is State.RUNNING and world.lease and owner is None:

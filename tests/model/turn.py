@@ -37,6 +37,9 @@ class Rule(StrEnum):
     NEEDS_THE_NEWEST_ANSWER = "a hold needs the newest answer, not a message that may still be on its way"
     END_GIVES_BACK = "a build that ends gives its hold back"
     HAND_OVER_GIVES_BACK = "a worker that hands over gives its hold back"
+    DURABLE_IS_TOLD = "only entries that are durable are projected to events"
+    TOLD_FROM_CURSOR = "a projection begins after the cursor that it reads under the row's lock"
+    END_IS_TOLD = "a build has ended only when its outcome is projected"
 
 
 class Promise(StrEnum):
@@ -49,6 +52,7 @@ class Promise(StrEnum):
     COST = "a take-over costs one hold at most, a hand-over nothing"
     FREE_BEHIND_TOOLS = "a take-over in the midst of a tool costs nothing"
     LOG = "the log is one story: answers and results in turn, epochs never falling, one outcome, last"
+    TOLD = "the events tell the log, each entry once and in order, and all of it when the build has ended"
     LIVES = "a worker that nobody replaced brings its build to the end"
 
 
@@ -135,6 +139,8 @@ class Worker(NamedTuple):
     attached: bool = False
     advanced: bool = True
     dispatched: bool = False
+    shown: int = 0
+    """Its own idea of the cursor; of use only without TOLD_FROM_CURSOR."""
 
 
 class World(NamedTuple):
@@ -147,6 +153,8 @@ class World(NamedTuple):
     operations: tuple[tuple[Rid, bool], ...] = ()
     """Each tool call by its answer's id, and whether it has its result."""
     sandbox_epoch: int = 0
+    told: tuple[Entry, ...] = ()
+    """The entries that have become events."""
     workers: tuple[Worker, ...] = (Worker(1),)
     faults: tuple[Fault, ...] = ()
     broken: Promise | None = None
@@ -163,6 +171,12 @@ class Size:
     workers: int
     faults: int
     kinds: frozenset[Fault] = frozenset(Fault)
+    projects: bool = False
+    """Whether events are projected beside; else they are left out, because they multiply the states."""
+
+    def __str__(self) -> str:
+        beside = ", events beside" if self.projects else ""
+        return f"({', '.join(self.script)}; {self.workers} workers, {self.faults} faults{beside})"
 
 
 class TurnModel:
@@ -201,6 +215,8 @@ class TurnModel:
                 yield from self._close(world, i, worker)
         if worker.durable < len(worker.log):
             yield self._append(world, i, worker)
+        if self._size.projects and worker.epoch == len(world.workers):
+            yield from self._project(world, i, worker)
         if worker.at in (At.CALLING, At.ACTING) and not worker.attached:
             yield self._attach_sandbox(world, i, worker, worker.at)
 
@@ -284,7 +300,7 @@ class TurnModel:
             case _ if tail is Kind.ANSWER:
                 yield "runs the tools of the last answer", _go(world, i, At.ACTING)
             case _ if tail is Kind.OUTCOME:
-                yield "finds the outcome", _go(world, i, At.DONE)
+                yield "finds the outcome", _go(world, i, At.CLOSING)
             case _ if _turns(worker.log) == len(self._size.script):
                 yield "closes", _go(world, i, At.CLOSING)
             case _ if worker.grant is None:
@@ -358,10 +374,24 @@ class TurnModel:
         if worker.grant is not None and Rule.END_GIVES_BACK in self._rules:
             yield self._give_back(world, i, worker, At.CLOSING)
         elif worker.durable == len(worker.log) and _tail(worker.log) is Kind.OUTCOME:
-            yield "has ended the build", _go(world, i, At.DONE)
+            if not self._is_behind(world, worker):
+                yield "has ended the build", _go(world, i, At.DONE)
         elif worker.durable == len(worker.log):
             ended = (*worker.log, Entry(Kind.OUTCOME, worker.epoch))
             yield "writes the outcome", _go(world, i, At.CLOSING, log=ended)
+
+    def _project(self, world: World, i: int, worker: Worker) -> Steps:
+        """Bring the events up to the log; refused by the builds row when the worker was replaced."""
+        known = worker.log[: worker.durable] if Rule.DURABLE_IS_TOLD in self._rules else worker.log
+        cursor = len(world.told) if Rule.TOLD_FROM_CURSOR in self._rules else worker.shown
+        if len(known) > cursor:
+            shown = 0 if Rule.TOLD_FROM_CURSOR in self._rules else len(known)
+            told = world._replace(told=world.told + known[cursor:])
+            yield f"projects {len(known) - cursor} entries", _go(told, i, worker.at, shown=shown)
+
+    def _is_behind(self, world: World, worker: Worker) -> bool:
+        is_awaited = self._size.projects and Rule.END_IS_TOLD in self._rules
+        return is_awaited and len(world.told) < worker.durable
 
     # What the budget and the checkpoint answer.
 
@@ -441,7 +471,7 @@ class TurnModel:
             yield Fault.BIG_RESULT, *self._give_back(world, i, worker, worker.at)
 
     def _hand_over(self, world: World, i: int, worker: Worker) -> Iterator[tuple[Fault, str, World]]:
-        if worker.durable < len(worker.log):
+        if worker.durable < len(worker.log) or self._is_behind(world, worker):
             return
         if worker.grant is not None and Rule.HAND_OVER_GIVES_BACK in self._rules:
             _, world = self._give_back(world, i, worker, At.LOOP)
@@ -471,6 +501,8 @@ class TurnModel:
             return Promise.COVERED
         if not self._is_story(world.log):
             return Promise.LOG
+        if world.told != world.log[: len(world.told)]:
+            return Promise.TOLD
         if at_rest and owner.at is At.GONE:
             return Promise.LIVES
         return self._broken_at_end(world) if owner.at is At.DONE else None
@@ -481,6 +513,8 @@ class TurnModel:
             return Promise.NOTHING_HELD
         if any(hold.state != "SETTLED" for hold in world.holds if hold.rid in logged):
             return Promise.BOOKED_AS_LOGGED
+        if self._size.projects and world.told != world.log:
+            return Promise.TOLD
         paid = sum(BOOKED[hold.state] for hold in world.holds) - PRICE * len(self._size.script)
         costly = sum(each in (Fault.TAKE_OVER, Fault.CALL_FAILS, Fault.EXPIRY) for each in world.faults)
         return Promise.COST if paid > HOLD * costly else None
