@@ -9,7 +9,7 @@ from starlette.routing import Route
 from taor_e2b_simulator.errors import Refused
 from taor_e2b_simulator.faults import Fault, FaultKind, Faults
 
-PATH = "/simulator/faults"
+FAULTS_PATH = "/simulator/faults"
 
 
 def fault_routes(faults: Faults) -> list[Route]:
@@ -27,4 +27,4 @@ def fault_routes(faults: Faults) -> list[Route]:
         faults.disarm()
         return Response(status_code=204)
 
-    return [Route(PATH, arm, methods=["POST"]), Route(PATH, disarm, methods=["DELETE"])]
+    return [Route(FAULTS_PATH, arm, methods=["POST"]), Route(FAULTS_PATH, disarm, methods=["DELETE"])]

@@ -16,6 +16,7 @@ import sys
 
 MAX_PACKET_BYTES = 1024 * 1024
 COULD_NOT_EXEC = 127
+_MAX_FDS = 1024
 
 
 def main(fd: int) -> None:
@@ -63,6 +64,7 @@ def _start(request: dict[str, object], fds: list[int]) -> dict[str, object]:
             os.chdir(cwd)
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
+            os.closerange(3, _MAX_FDS)  # received descriptors are inherited: a child would hold its parent's pipes
             os.execvpe(argv[0], argv, env)
         finally:
             os._exit(COULD_NOT_EXEC)

@@ -139,4 +139,9 @@ async def remove(path: Path) -> None:
 
 async def _run(*argv: str) -> bool:
     process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
-    return await process.wait() == 0
+    try:
+        return await process.wait() == 0
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise

@@ -100,8 +100,9 @@ class Shelf:
 
     async def close(self) -> None:
         """Destroy everything."""
-        for task in self._tasks:
-            task.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for sandbox in self:
             await self.destroy(sandbox)
 

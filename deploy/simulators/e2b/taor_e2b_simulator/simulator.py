@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from taor_e2b_simulator import files
 from taor_e2b_simulator.control_plane import ControlPlane
 from taor_e2b_simulator.errors import Refused, StreamCut
-from taor_e2b_simulator.fault_control import fault_routes
+from taor_e2b_simulator.fault_control import FAULTS_PATH, fault_routes
 from taor_e2b_simulator.faults import Fault, FaultKind, Faults
 from taor_e2b_simulator.filesystem_service import FilesystemService
 from taor_e2b_simulator.process_service import ProcessService
@@ -60,7 +60,8 @@ class Simulator:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, struck by a fault or not."""
-        fault = self.faults.strike(scope["path"], _STRIKING) if scope["type"] == "http" else None
+        can_fail = scope["type"] == "http" and scope["path"] != FAULTS_PATH
+        fault = self.faults.strike(scope["path"], _STRIKING) if can_fail else None
         if fault is None:
             await self._serve(scope, receive, send)
         else:

@@ -50,7 +50,7 @@ class E2BBackend:
                 return await self._attach(found.sandbox_id, limits)
         for life in range(_REBIRTHS):
             with suppress(SandboxGone):
-                return await self._open(await self._create(key, life), limits)
+                return await self._furnish(await self._create(key, life), limits)
         raise SandboxUnreachable(f"every sandbox that was made for {key} is gone")
 
     async def attach(self, provider_id: str) -> E2BSandbox:
@@ -119,16 +119,27 @@ class E2BBackend:
         )
 
     async def _open(self, connected: AsyncSandbox, limits: Limits) -> E2BSandbox:
-        """A handle that was answered; the agent is laid where it is missing. Raises SandboxGone for a dead one."""
-        sandbox = E2BSandbox(connected, self._settings.lease_seconds)
+        """A handle on a sandbox that was found; raises SandboxGone when it is dead."""
         try:
-            try:
-                await sandbox.greet()
-            except NotInstalled:
-                await patiently(lambda: install(connected, self._toolbox, limits))
-                await sandbox.greet()
+            return await self._greet(connected)
+        except NotInstalled:
+            return await self._furnish(connected, limits)
+
+    async def _furnish(self, connected: AsyncSandbox, limits: Limits) -> E2BSandbox:
+        """A handle on a sandbox that was just made, or whose maker died too early; raises SandboxGone."""
+        try:
+            await patiently(lambda: install(connected, self._toolbox, limits))
         except SandboxUnreachable:
             await self._info(connected.sandbox_id)
+            raise
+        return await self._greet(connected)
+
+    async def _greet(self, connected: AsyncSandbox) -> E2BSandbox:
+        sandbox = E2BSandbox(connected, self._settings.lease_seconds)
+        try:
+            await sandbox.greet()
+        except SandboxUnreachable:
+            await self._info(connected.sandbox_id)  # which of the two a 502 means, only the control plane knows
             raise
         return sandbox
 

@@ -27,7 +27,8 @@ _OWNERLESS_SECONDS = 1_000_000.0
 _MAIN = b"from taor_sandbox.backends.e2b.inside.main import main\n\nmain()\n"
 _SCRIPT = """
 set -e
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo 'Python 3.10 or newer is missing' >&2; exit 3; }
+newer='Python 3.10 or newer is missing'
+python3 -I -S -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$newer" >&2; exit 3; }
 mkdir -p $WORKSPACE $HOME_FOLDER $ROOT/uploads $ROOT/journal
 exec 9>$ROOT/install.lock
 flock 9
