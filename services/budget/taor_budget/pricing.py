@@ -1,7 +1,7 @@
 """What a model call costs: dated prices with tiers by prompt size, and one rounding per call."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -55,6 +55,8 @@ class Price:
     model: str
     effective_at: datetime
     tiers: tuple[Tier, ...]
+    price_id: str = field(init=False)
+    """The name that a reservation keeps; a price never changes, it is followed by another."""
 
     def __post_init__(self) -> None:
         if self.effective_at.tzinfo is None:
@@ -63,11 +65,8 @@ class Price:
             raise ValueError(f"price of {self.model}: the first tier must be for all prompts")
         if any(low.above_prompt_tokens >= high.above_prompt_tokens for low, high in pairwise(self.tiers)):
             raise ValueError(f"price of {self.model}: the tiers must ascend")
-
-    @property
-    def price_id(self) -> str:
-        """The name that a reservation keeps; a price never changes, it is followed by another."""
-        return f"{self.model}@{self.effective_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        name = f"{self.model}@{self.effective_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        object.__setattr__(self, "price_id", name)  # made once: every call asks for it several times
 
     def rates_for(self, prompt_tokens: int) -> Rates:
         """The rates of a call whose prompt has this size."""

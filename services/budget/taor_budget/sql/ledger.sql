@@ -40,7 +40,7 @@ BEGIN
                          reserved_delta, spent_delta, overrun_delta, at)
     SELECT r.tenant_id, r.user_id, v_sequence + i, v_periods[i], r.build_id, r.epoch, r.k,
            d_reserved, d_spent, d_overrun, p_now
-      FROM generate_series(1, 3) AS i;
+      FROM (VALUES (1), (2), (3)) AS three (i);
 END $$;
 
 -- Opens a cycle or a day unless it is open, with the limits that it starts with, and journals them.
@@ -151,74 +151,79 @@ BEGIN
     RETURN ledger_close(r, p_now, 'SETTLED', v_cost, s.usage, '');
 END $$;
 
--- What an account has free for a kind of reservation, beside the holds (free) and without them (unspent). Only the
--- hand-over may use what lies between the allowance of a day and its hard stop.
-CREATE OR REPLACE FUNCTION ledger_free(
-    p_tenant text, p_user text, p_build uuid, p_kind text, today ledger_today, OUT free bigint, OUT unspent bigint
-) LANGUAGE sql STABLE AS $$
-    SELECT min(ceiling - spent - reserved), min(ceiling - spent)
-      FROM (SELECT spent, reserved, CASE p_kind WHEN 'CALL' THEN least("limit", allowance) ELSE "limit" END AS ceiling
-              FROM periods
-             WHERE tenant_id = p_tenant AND user_id = p_user
-               AND period IN (today.cycle_period, today.day_period, 'build/' || p_build)) AS p
-$$;
+-- The answer to a Reserve that holds money.
+CREATE OR REPLACE FUNCTION ledger_granted(r reservations, p_now timestamptz) RETURNS ledger_answer
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    RETURN (NULL, r.epoch, NULL, NULL, NULL, NULL, r.held, r.price_id,
+            extract(epoch FROM r.expires_at - p_now))::ledger_answer;
+END $$;
 
--- The answer to a Reserve that holds a row or was shown before: its first answer, or that it is stale. NULL: it is new.
-CREATE OR REPLACE FUNCTION ledger_held_before(b builds, p_now timestamptz, n ledger_need)
+-- The answer to a Reserve that was shown before, by its row, its denial or its Release: its first answer, or that it is
+-- stale. So is one that a later call was reserved after: no delayed copy may hold anything. NULL: it is new.
+CREATE OR REPLACE FUNCTION ledger_answered(b builds, p_now timestamptz, n ledger_need)
 RETURNS ledger_answer LANGUAGE plpgsql AS $$
 DECLARE
     r reservations;
 BEGIN
     SELECT * INTO r FROM reservations
-     WHERE tenant_id = b.tenant_id AND build_id = b.build_id AND epoch = b.epoch AND k = n.k;
-    IF FOUND THEN
+     WHERE tenant_id = b.tenant_id AND build_id = b.build_id AND (epoch, k) >= (b.epoch, n.k)
+     ORDER BY epoch, k LIMIT 1;
+    IF (r.epoch, r.k) = (b.epoch, n.k) THEN
         IF (r.kind, r.needs_sequence, r.prompt_tokens, r.min_output_tokens, r.max_output_tokens)
            <> (n.kind, n.needs_sequence, n.prompt_tokens, n.min_output_tokens, n.max_output_tokens) THEN
             RETURN ('CONFLICT', b.epoch, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::ledger_answer;
         ELSIF r.state = 'HELD' THEN
-            RETURN (NULL, b.epoch, NULL, NULL, NULL, NULL, r.held, r.price_id,
-                    extract(epoch FROM r.expires_at - p_now))::ledger_answer;
+            RETURN ledger_granted(r, p_now);
         END IF;
-        RETURN (NULL, b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
-    ELSIF (b.epoch, n.k) = (b.shown_epoch, b.shown_k) AND b.denied_cause IS NOT NULL THEN
-        RETURN (NULL, b.epoch, b.denied_cause, b.denied_version, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
-    ELSIF (b.epoch, n.k) <= (b.shown_epoch, b.shown_k) THEN
-        RETURN (NULL, b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
+    ELSIF r.k IS NULL THEN
+        IF (b.epoch, n.k) > (b.shown_epoch, b.shown_k) THEN
+            RETURN NULL;
+        ELSIF (b.epoch, n.k) = (b.shown_epoch, b.shown_k) AND b.denied_cause IS NOT NULL THEN
+            RETURN (NULL, b.epoch, b.denied_cause, b.denied_version, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
+        END IF;
     END IF;
-    RETURN NULL;
+    RETURN (NULL, b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
 END $$;
 
--- Sets money aside: what was asked for, or what is free if that is enough.
+-- Denies a need, and for ever the call: for want of money, or because too much of it is set aside.
+CREATE OR REPLACE FUNCTION ledger_deny(
+    b builds, n ledger_need, p_cycle text, p_version bigint, p_free bigint, p_unspent bigint
+)
+RETURNS ledger_answer LANGUAGE plpgsql AS $$
+DECLARE
+    v_cause text;
+BEGIN
+    SELECT CASE WHEN least(p_unspent, "limit" - spent) < n.min_held THEN 'LIMIT' ELSE 'HOLDS' END INTO STRICT v_cause
+      FROM periods WHERE tenant_id = b.tenant_id AND user_id = b.user_id AND period = p_cycle;
+    UPDATE builds SET shown_epoch = b.epoch, shown_k = n.k, denied_cause = v_cause, denied_version = p_version
+     WHERE tenant_id = b.tenant_id AND build_id = b.build_id;
+    RETURN (NULL, b.epoch, v_cause, p_version, n.min_held, greatest(p_free, 0), NULL, NULL, NULL)::ledger_answer;
+END $$;
+
+-- Sets money aside: what was asked for, or what is free if that is enough. Only the hand-over may use what lies between
+-- the allowance of a day and its hard stop. Returns the allowance as it is then.
 CREATE OR REPLACE FUNCTION ledger_hold(
-    p_tenant text, p_user text, p_build uuid, p_epoch bigint, p_now timestamptz, n ledger_need, today ledger_today
-) RETURNS ledger_answer LANGUAGE plpgsql AS $$
+    p_tenant text, p_user text, p_build uuid, p_epoch bigint, p_now timestamptz, n ledger_need, today ledger_today,
+    INOUT a ledger_allowance, OUT answer ledger_answer
+) LANGUAGE plpgsql AS $$
 DECLARE
     b builds;
     r reservations;
-    v_before ledger_answer;
-    v_free bigint;
-    v_unspent bigint;
-    v_denied text;
+    v_ceiling bigint := CASE n.kind WHEN 'CALL' THEN a.allowance ELSE a.hard_limit END;
+    v_free bigint := least(v_ceiling - a.spent - a.reserved, a.cycle_left);
 BEGIN
     SELECT * INTO STRICT b FROM builds WHERE tenant_id = p_tenant AND build_id = p_build;
     IF b.epoch <> p_epoch THEN
-        RETURN ('STALE_EPOCH', b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
+        answer := ('STALE_EPOCH', b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
+        RETURN;
     END IF;
-    v_before := ledger_held_before(b, p_now, n);
-    IF v_before.highest_epoch IS NOT NULL THEN
-        RETURN v_before;
-    END IF;
-    SELECT f.free, f.unspent INTO STRICT v_free, v_unspent FROM ledger_free(p_tenant, p_user, p_build, n.kind, today) AS f;
-    IF v_free < n.min_held THEN
-        v_denied := CASE WHEN v_unspent < n.min_held THEN 'LIMIT' ELSE 'HOLDS' END;
-    END IF;
-    UPDATE builds
-       SET shown_epoch = p_epoch, shown_k = n.k, denied_cause = v_denied,
-           denied_version = (SELECT version FROM accounts WHERE tenant_id = p_tenant AND user_id = p_user)
-     WHERE tenant_id = p_tenant AND build_id = p_build
-    RETURNING * INTO b;
-    IF v_denied IS NOT NULL THEN
-        RETURN (NULL, p_epoch, v_denied, b.denied_version, n.min_held, greatest(v_free, 0), NULL, NULL, NULL)::ledger_answer;
+    answer := ledger_answered(b, p_now, n);
+    IF answer.highest_epoch IS NOT NULL THEN
+        RETURN;
+    ELSIF v_free < n.min_held THEN
+        answer := ledger_deny(b, n, today.cycle_period, a.version, v_free, v_ceiling - a.spent);
+        RETURN;
     END IF;
     INSERT INTO reservations (tenant_id, build_id, epoch, k, user_id, kind, state, needs_sequence, prompt_tokens,
                               min_output_tokens, max_output_tokens, price_id, cycle_period, day_period, held,
@@ -228,8 +233,9 @@ BEGIN
             p_now, CASE n.kind WHEN 'EARMARK' THEN least(p_now + n.life, today.day_ends_at) ELSE p_now + n.life END)
     RETURNING * INTO r;
     PERFORM ledger_book(r, p_now, r.held, 0, 0);
-    RETURN (NULL, p_epoch, NULL, NULL, NULL, NULL, r.held, r.price_id,
-            extract(epoch FROM r.expires_at - p_now))::ledger_answer;
+    a.reserved := a.reserved + r.held;
+    a.cycle_left := a.cycle_left - r.held;
+    answer := ledger_granted(r, p_now);
 END $$;
 
 -- What a user may spend today, and what the build has spent, read under the lock of the account.
@@ -252,6 +258,8 @@ CREATE OR REPLACE FUNCTION ledger_turn(
     p_tenant text, p_user text, p_build uuid, p_epoch bigint, s ledger_settlement, n ledger_need, today ledger_today,
     OUT at timestamptz, OUT rolled boolean, OUT closing ledger_closing, OUT answer ledger_answer, OUT allowance ledger_allowance
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    held record;
 BEGIN
     at := ledger_lock(p_tenant, p_user);
     rolled := false;
@@ -266,11 +274,16 @@ BEGIN
     IF rolled THEN
         RETURN;
     END IF;
-    PERFORM ledger_open_day(p_tenant, p_user, at, today);
-    IF n.k IS NOT NULL THEN
-        answer := ledger_hold(p_tenant, p_user, p_build, p_epoch, at, n, today);
-    END IF;
     allowance := ledger_allowance(p_tenant, p_user, p_build, today);
+    IF allowance IS NULL THEN
+        PERFORM ledger_open_day(p_tenant, p_user, at, today);
+        allowance := ledger_allowance(p_tenant, p_user, p_build, today);
+    END IF;
+    IF n.k IS NOT NULL THEN
+        held := ledger_hold(p_tenant, p_user, p_build, p_epoch, at, n, today, allowance);
+        answer := held.answer;
+        allowance := held.a;
+    END IF;
 END $$;
 
 -- Ends a hold without a usage: RELEASED when its call was not billed, CHARGED when nobody knows. What is ended, or was
@@ -290,11 +303,11 @@ BEGIN
         closing := ('STALE_EPOCH', NULL, NULL, NULL, false)::ledger_closing;
         RETURN;
     END IF;
-    UPDATE builds SET shown_epoch = p_call_epoch, shown_k = p_k, denied_cause = NULL, denied_version = NULL
-     WHERE tenant_id = p_tenant AND build_id = p_build AND (shown_epoch, shown_k) < (p_call_epoch, p_k);
     SELECT * INTO r FROM reservations
      WHERE tenant_id = p_tenant AND build_id = p_build AND epoch = p_call_epoch AND k = p_k;
     IF NOT FOUND THEN
+        UPDATE builds SET shown_epoch = p_call_epoch, shown_k = p_k, denied_cause = NULL, denied_version = NULL
+         WHERE tenant_id = p_tenant AND build_id = p_build AND (shown_epoch, shown_k) < (p_call_epoch, p_k);
         closing := ('NOT_FOUND', NULL, NULL, NULL, false)::ledger_closing;
     ELSIF r.state <> 'HELD' THEN
         closing := (NULL, r.state, r.booked, r.overrun, false)::ledger_closing;
