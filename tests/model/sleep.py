@@ -32,7 +32,7 @@ class Rule(StrEnum):
     WAKE_SPARES_THE_RUNNING = "a wake queues resting builds only"
     WAKER_COMPARES = "a resting build whose denied_version is below the cursor is woken, whenever it came to rest"
     VERSION_OF_DENIAL = "denied_version is the account version in the denial, not a later one"
-    WATCH_RESUMES = "the waker watches on after the version that it has handled last, so that nothing told goes by"
+    WATCH_RESUMES = "a watch of the accounts that broke off is begun anew with all that changed meanwhile"
     EVERY_GAIN_IS_TOLD = "every growth of free money raises the account version, a release by another build too"
     WAIT_HAS_TIME = "WAITING_BUDGET has a wake_at too: midnight raises no version"
     WAKE_AT_IS_AHEAD = "wake_at is later than the orchestrator's own clock"

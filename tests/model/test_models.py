@@ -13,8 +13,8 @@ RULES = [(name, rule) for name, each in EXPERIMENTS.items() for rule in each.rul
 SECOND_WALLS = [(name, rule) for name, rule in RULES if EXPERIMENTS[name].witnesses[rule].behind]
 
 
-def _named(value: object) -> str | None:
-    return value.name.lower() if isinstance(value, StrEnum) else None
+def _named(value: object) -> str:
+    return value.name.lower() if isinstance(value, StrEnum) else str(value)
 
 
 def _told(findings: Findings) -> dict[str, str]:
@@ -22,7 +22,7 @@ def _told(findings: Findings) -> dict[str, str]:
     return {promise.value: " > ".join(trace) for promise, trace in findings.traces.items()}
 
 
-@pytest.mark.parametrize(("name", "size"), SMALL)
+@pytest.mark.parametrize(("name", "size"), SMALL, ids=_named)
 def test_every_promise_holds_in_every_state(name: str, size: Any) -> None:
     findings = EXPERIMENTS[name].with_all_rules(size)
 
