@@ -11,7 +11,7 @@ trap 'rm -f "$TAOR_TEST_OPTIN_REPORT"' EXIT
 # 5: nothing was collected, which is no failure where options narrow the choice.
 level() { python -m pytest "tests/$@" -q -p no:cacheprovider || { [ $? -eq 5 ] && [ $# -gt 1 ]; }; }
 
-for each in unit model contract service mutants crash e2e; do
+for each in unit model replay contract service mutants crash chaos e2e; do
   if find "tests/$each" -name 'test_*.py' 2>/dev/null | grep -q .; then levels="$levels $each"; fi
 done
 for part in ${parts:-check $levels}; do
