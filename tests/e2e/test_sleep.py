@@ -199,7 +199,16 @@ def top_up(options: Options, user_id: str) -> None:
     endpoints = endpoints_of(options)
     token = endpoints.token_file.read_text().strip()
     body = {"user_id": user_id, "microdollars": TOP_UP_DOLLARS * 1_000_000, "request_id": f"gift for {user_id}"}
-    command = [GRPCURL, "-plaintext", "-max-time", "10", "-H", f"authorization: Bearer {token}", "-d", json.dumps(body)]
+    command = [
+        str(GRPCURL),
+        "-plaintext",
+        "-max-time",
+        "10",
+        "-H",
+        f"authorization: Bearer {token}",
+        "-d",
+        json.dumps(body),
+    ]
     done = subprocess.run(
         [*command, endpoints.budget, "taor.budget.v1.BudgetService/TopUp"],
         capture_output=True,
