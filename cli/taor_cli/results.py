@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import shutil
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from taor.sandbox.v1 import sandbox_pb2 as pb
 from taor_cli import translate
 from taor_cli.archive import MAX_BYTES, Unpacked, require_new_folder, unpack
 from taor_cli.clients import Clients
-from taor_cli.exits import ThingFailedError
+from taor_cli.exits import ThingFailedError, UsageError
 
 DOWNLOAD_SECONDS = 300.0
 PREVIEW_SECONDS = 10.0
@@ -43,9 +44,26 @@ async def download(clients: Clients, build_id: str, folder: Path) -> Unpacked:
     """Bring the files of a build into a new folder."""
     require_new_folder(folder)
     with tempfile.TemporaryFile() as archive:
-        await _receive(clients, build_id, archive)
+        await _receive(clients, build_id, pb.DownloadFilesRequest.TAR, archive)
         archive.seek(0)
         return await asyncio.to_thread(unpack, archive, folder)
+
+
+async def download_archive(clients: Clients, build_id: str, form: str, file: Path) -> int:
+    """Bring the files of a build into a new file, packed as TAR, ZIP or GIT_BUNDLE; returns its bytes."""
+    with tempfile.TemporaryFile() as archive:
+        await _receive(clients, build_id, pb.DownloadFilesRequest.Format.Value(form), archive)
+        archive.seek(0)
+        return await asyncio.to_thread(_keep, archive, file)
+
+
+def _keep(archive: IO[bytes], file: Path) -> int:
+    try:
+        with file.open("xb") as target:
+            shutil.copyfileobj(archive, target)
+            return target.tell()
+    except FileExistsError as error:
+        raise UsageError(f"{file} exists", advice="give another name with -o") from error
 
 
 async def open_preview(clients: Clients, build_id: str, port: int) -> Preview:
@@ -76,11 +94,13 @@ def get_status(url: str) -> int:
         return connection.getresponse().status
 
 
-async def _receive(clients: Clients, build_id: str, archive: IO[bytes]) -> None:
+async def _receive(
+    clients: Clients, build_id: str, form: pb.DownloadFilesRequest.Format.ValueType, archive: IO[bytes]
+) -> None:
     received_bytes = 0
-    request = pb.DownloadFilesRequest(build_id=build_id)
+    request = pb.DownloadFilesRequest(build_id=build_id, format=form)
     async for chunk in clients.sandbox.DownloadFiles(request, timeout=DOWNLOAD_SECONDS):
-        received_bytes += len(chunk.tar)
+        received_bytes += len(chunk.content)
         if received_bytes > MAX_BYTES:
             raise ThingFailedError(f"the archive has more than {MAX_BYTES:,} bytes")
-        archive.write(chunk.tar)
+        archive.write(chunk.content)

@@ -69,7 +69,7 @@ async def assembled(
         taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds())
         keep = timedelta(minutes=config.keep_minutes)
         release = Release(claims, builds, sessions, taker, snapshots, destroyer, backend, keep=keep)
-        download = Download(claims, sessions, snapshots, blobs)
+        download = Download(claims, sessions, snapshots, blobs, SystemIds())
         preview = PreviewServer(builds, sessions, Tokens(config.token), SystemClock())
         reaper = Reaper(builds, sandboxes, snapshots, sessions, destroyer, backend, blobs)
         rooms = Rooms(

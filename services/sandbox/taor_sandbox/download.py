@@ -1,42 +1,55 @@
-"""The files of a build as a tar stream: from its sandbox while it runs, else from its newest snapshot."""
+"""The files of a build as an archive: from its sandbox while it runs, else from its newest snapshot."""
 
 import contextlib
+import enum
 from collections.abc import AsyncIterator
 
+from taor_chassis.clock import Ids
 from taor_sandbox.backends.errors import FileRefused, SandboxGone, SandboxUnreachable
-from taor_sandbox.blobs.port import Blobs
+from taor_sandbox.backends.port import Sandbox
+from taor_sandbox.blobs.port import BlobError, Blobs
 from taor_sandbox.claims import Claims
-from taor_sandbox.errors import NoFiles, SandboxUnavailable, StaleGeneration
+from taor_sandbox.errors import NoFiles, SandboxNotRunning, SandboxUnavailable, StaleGeneration
+from taor_sandbox.packing import bundled, zipped
 from taor_sandbox.records import Build, BuildKey
 from taor_sandbox.restore import read_manifest
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tarball import tar_of
+from taor_sandbox.zipball import zip_of
+
+
+class Form(enum.Enum):
+    """How files are packed."""
+
+    TAR = "TAR"
+    ZIP = "ZIP"
+    GIT_BUNDLE = "GIT_BUNDLE"
 
 
 class Download:
     """Streams archives."""
 
-    def __init__(self, claims: Claims, sessions: Sessions, snapshots: Snapshots, blobs: Blobs) -> None:
-        self._claims, self._sessions, self._snapshots, self._blobs = claims, sessions, snapshots, blobs
+    def __init__(self, claims: Claims, sessions: Sessions, snapshots: Snapshots, blobs: Blobs, ids: Ids) -> None:
+        self._claims, self._sessions, self._snapshots, self._blobs, self._ids = claims, sessions, snapshots, blobs, ids
 
-    async def files(self, key: BuildKey) -> AsyncIterator[bytes]:
-        """The archive in pieces; raises NoFiles, and SandboxUnavailable when the sandbox is lost on the way."""
+    async def files(self, key: BuildKey, form: Form) -> AsyncIterator[bytes]:
+        """The archive in pieces; raises NoFiles, and SandboxUnavailable when sandbox or store are lost on the way."""
         build = await self._claims.build(key)
         if build.runs:
             with contextlib.suppress(StaleGeneration):
-                async for piece in self._live(build):
+                async for piece in self._live(build, form):
                     yield piece
                 return
-        async for piece in self._saved(key):
+        async for piece in self._saved(key, form):
             yield piece
 
-    async def _live(self, build: Build) -> AsyncIterator[bytes]:
+    async def _live(self, build: Build, form: Form) -> AsyncIterator[bytes]:
         """The files as they stand; raises StaleGeneration when the sandbox is lost before the first piece."""
         sandbox = await self._sessions.sandbox(build)
         begun = False
         try:
-            async for piece in sandbox.archive(["."]):
+            async for piece in self._packed(sandbox, form):
                 begun = True
                 yield piece
         except (SandboxGone, SandboxUnreachable) as error:
@@ -47,10 +60,25 @@ class Download:
         except FileRefused as error:
             raise SandboxUnavailable(f"the archive broke off: {error}; try again") from error
 
-    async def _saved(self, key: BuildKey) -> AsyncIterator[bytes]:
+    def _packed(self, sandbox: Sandbox, form: Form) -> AsyncIterator[bytes]:
+        match form:
+            case Form.TAR:
+                return sandbox.archive(["."])
+            case Form.ZIP:
+                return zipped(sandbox, self._ids.uuid7())
+            case Form.GIT_BUNDLE:
+                return bundled(sandbox, self._ids.uuid7())
+
+    async def _saved(self, key: BuildKey, form: Form) -> AsyncIterator[bytes]:
+        if form is Form.GIT_BUNDLE:
+            raise SandboxNotRunning()
         newest = await self._snapshots.newest(key)
         if newest is None:
             raise NoFiles()
-        manifest = await read_manifest(self._blobs, key.tenant_id, newest)
-        async for piece in tar_of(manifest, self._blobs, key.tenant_id):
-            yield piece
+        pack = tar_of if form is Form.TAR else zip_of
+        try:
+            manifest = await read_manifest(self._blobs, key.tenant_id, newest)
+            async for piece in pack(manifest, self._blobs, key.tenant_id):
+                yield piece
+        except BlobError as error:
+            raise SandboxUnavailable("the store of snapshots cannot be read; try again") from error

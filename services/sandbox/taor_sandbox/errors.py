@@ -12,6 +12,8 @@ ServiceError                      (taor_chassis.errors)
     ├── SandboxUnavailable        SANDBOX_UNAVAILABLE      not made or reached in time: try again
     ├── IsolationUnavailable      ISOLATION_UNAVAILABLE    this machine cannot isolate
     ├── NoFiles                   NO_FILES                 neither sandbox nor snapshot
+    ├── GitMissing                GIT_MISSING              no git inside, so no bundle
+    ├── SandboxNotRunning         SANDBOX_NOT_RUNNING      what is asked for is made inside
     ├── SnapshotFailed            SNAPSHOT_FAILED          the files could not be saved now: try again
     └── PreviewUnavailable        PREVIEW_UNAVAILABLE      no sandbox to look into
 SnapshotBad                       never leaves the service: an older snapshot is tried
@@ -126,6 +128,26 @@ class NoFiles(Refused):
 
     def __init__(self) -> None:
         super().__init__("this build has no files: its sandbox is gone and no snapshot was taken")
+
+
+class GitMissing(Refused):
+    """A bundle was asked for, and there is no git inside the sandbox."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "GIT_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("there is no git inside the sandbox; ask for a tar or zip archive, or install git there")
+
+
+class SandboxNotRunning(Refused):
+    """What was asked for is made inside the sandbox, and none runs."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "SANDBOX_NOT_RUNNING"
+
+    def __init__(self) -> None:
+        super().__init__("the sandbox does not run, and a git bundle is made inside; ask for a tar or zip archive")
 
 
 class PreviewUnavailable(Refused):

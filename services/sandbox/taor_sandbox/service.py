@@ -111,8 +111,9 @@ class SandboxService(SandboxServiceServicer):
         self, request: pb.DownloadFilesRequest, context: Context
     ) -> AsyncIterator[pb.DownloadFilesResponse]:
         """Stream the files."""
-        async for piece in until(self._stopping, self._rooms.download.files(_key(request.build_id))):
-            yield pb.DownloadFilesResponse(tar=piece)
+        archive = self._rooms.download.files(_key(request.build_id), translate.form(request.format))
+        async for piece in until(self._stopping, archive):
+            yield pb.DownloadFilesResponse(content=piece)
 
     async def CreatePreview(self, request: pb.CreatePreviewRequest, context: Context) -> pb.CreatePreviewResponse:
         """Sign an address."""

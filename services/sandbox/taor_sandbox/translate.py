@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
 from taor_chassis.validation import FieldInvalid, FieldMissing, require_between, require_text, within
+from taor_sandbox.download import Form
 from taor_sandbox.outcome import Failure, Outcome
 from taor_sandbox.records import BuildKey, BuildState, Call, Operation, Position, Snapshot
 from taor_sandbox.tools.bash import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS
@@ -20,6 +21,19 @@ _MAX_ID_BYTES = 200
 _MAX_PATH_BYTES = 4_096
 _MAX_PATTERN_BYTES = 10_000
 _DEFAULT_RESULTS = 100
+
+
+def form(wanted: pb.DownloadFilesRequest.Format.ValueType) -> Form:
+    """How files are to be packed."""
+    match wanted:
+        case pb.DownloadFilesRequest.FORMAT_UNSPECIFIED | pb.DownloadFilesRequest.TAR:
+            return Form.TAR
+        case pb.DownloadFilesRequest.ZIP:
+            return Form.ZIP
+        case pb.DownloadFilesRequest.GIT_BUNDLE:
+            return Form.GIT_BUNDLE
+        case _:
+            raise FieldInvalid("format", "not a format that is known here")
 
 
 def build_key(tenant_id: str, build_id: str) -> BuildKey:

@@ -32,12 +32,14 @@ class RecordedSandbox(SandboxServiceServicer):
         self.archive = b""
         self.preview_url = ""
         self.preview_ports: list[int] = []
+        self.formats: list[str] = []
 
     async def DownloadFiles(  # noqa: N802 - named by the contract
         self, request: pb.DownloadFilesRequest, context: Context
     ) -> AsyncIterator[pb.DownloadFilesResponse]:
+        self.formats.append(pb.DownloadFilesRequest.Format.Name(request.format))
         for start in range(0, len(self.archive), CHUNK_BYTES):
-            yield pb.DownloadFilesResponse(tar=self.archive[start : start + CHUNK_BYTES])
+            yield pb.DownloadFilesResponse(content=self.archive[start : start + CHUNK_BYTES])
 
     async def CreatePreview(  # noqa: N802 - named by the contract
         self, request: pb.CreatePreviewRequest, context: Context
@@ -119,6 +121,19 @@ async def test_the_files_of_a_build_come_into_a_new_folder(installation: Install
     code, _, err = await installation.taor("files", "latest", "-o", str(folder))
     assert code == 2
     assert "not an empty folder" in err
+
+
+async def test_files_can_stay_packed(installation: Installation, tmp_path: Path) -> None:
+    installation.sandbox.archive = b"# v2 git bundle" * 1_000
+    bundle = tmp_path / "shop.bundle"
+    code, out, err = await installation.taor("files", "--format", "git-bundle", "-o", str(bundle), "--json")
+    assert code == 0, err
+    assert json.loads(out)["bytes"] == 15_000
+    assert bundle.read_bytes() == installation.sandbox.archive
+    assert installation.sandbox.formats == ["GIT_BUNDLE"]
+    code, _, err = await installation.taor("files", "--format", "zip", "-o", str(bundle))
+    assert code == 2
+    assert "exists" in err
 
 
 async def test_a_preview_is_dialled_on_loopback_with_its_host(installation: Installation) -> None:

@@ -211,9 +211,10 @@ class Harness:
         )
         return list(response.operations)
 
-    async def download(self) -> bytes:
-        """The project's files as a tar archive."""
-        pieces = [each.tar async for each in self.stub.DownloadFiles(pb.DownloadFilesRequest(build_id=self.build_id))]
+    async def download(self, form: pb.DownloadFilesRequest.Format.ValueType = pb.DownloadFilesRequest.TAR) -> bytes:
+        """The project's files as an archive."""
+        request = pb.DownloadFilesRequest(build_id=self.build_id, format=form)
+        pieces = [each.content async for each in self.stub.DownloadFiles(request)]
         return b"".join(pieces)
 
     async def preview(self, port: int) -> str:
