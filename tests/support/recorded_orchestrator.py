@@ -35,6 +35,11 @@ class RequestIdConflict(ServiceError):
     reason = "REQUEST_ID_CONFLICT"
 
 
+class NoOpenQuestion(ServiceError):
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "NO_OPEN_QUESTION"
+
+
 class RecordedOrchestrator(OrchestratorServiceServicer):
     """Holds builds and their events; events that tests add reach open watches at once."""
 
@@ -44,6 +49,7 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         self.builds: dict[str, pb.Build] = {}
         self.events: dict[str, list[pb.Event]] = {}
         self.started: dict[str, pb.StartBuildRequest] = {}
+        self.told: list[tuple[str, str]] = []
         self.watched_after: list[int] = []
         self.break_after: int | None = None
         """Abort the next watch with UNAVAILABLE once it has sent this many events."""
@@ -122,6 +128,28 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
             yield pb.WatchBuildResponse(event=events[index])
             if events[index].WhichOneof("what") == "ended":
                 return
+
+    async def AnswerBuild(self, request: pb.AnswerBuildRequest, context: Context) -> pb.AnswerBuildResponse:
+        build = self._build(request.build_id)
+        if not build.HasField("question"):
+            raise NoOpenQuestion("the build has no open question")
+        self.told.append(("answer", request.text))
+        build.ClearField("question")
+        return pb.AnswerBuildResponse(build=build)
+
+    async def SteerBuild(self, request: pb.SteerBuildRequest, context: Context) -> pb.SteerBuildResponse:
+        self.told.append(("steer", request.text))
+        return pb.SteerBuildResponse(build=self._build(request.build_id))
+
+    async def PauseBuild(self, request: pb.PauseBuildRequest, context: Context) -> pb.PauseBuildResponse:
+        build = self._build(request.build_id)
+        build.state = pb.Build.PAUSED
+        return pb.PauseBuildResponse(build=build)
+
+    async def ResumeBuild(self, request: pb.ResumeBuildRequest, context: Context) -> pb.ResumeBuildResponse:
+        build = self._build(request.build_id)
+        build.state = pb.Build.QUEUED
+        return pb.ResumeBuildResponse(build=build)
 
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: Context) -> pb.InspectBuildResponse:
         return pb.InspectBuildResponse(state=self._build(request.build_id).state, epoch=1, ticketed=True)
