@@ -61,6 +61,13 @@ class Builds:
             finished.append(build)
         return finished
 
+    async def take_overs(self, builds: Sequence[pb.Build]) -> int:
+        """How often a build went on under another claim than its first, though nobody was killed."""
+        inspected = [
+            await self._orchestrator.InspectBuild(pb.InspectBuildRequest(build_id=build.build_id)) for build in builds
+        ]
+        return sum(each.epoch - 1 for each in inspected)
+
     async def _get(self, build_id: str) -> pb.Build:
         response: pb.GetBuildResponse = await self._orchestrator.GetBuild(pb.GetBuildRequest(build_id=build_id))
         return response.build

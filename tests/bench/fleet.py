@@ -30,11 +30,13 @@ async def measure(home: Home) -> list[Figure]:
         script = f"synthetic turns={turns} latency_ms={LATENCY_SECONDS * 1000:.0f}"
         started = await asyncio.gather(*(builds.start(script) for _ in range(count)))
         finished, busy_bytes = await _finish_watching_memory(home, builds, started)
+        taken_over = await builds.take_overs(finished)
     used = read_cpu(home.options).since(before)
     ideal = Reference("ideal", turns * LATENCY_SECONDS)
     each = (busy_bytes - idle_bytes) / count / MEBIBYTE
     return [
         Figure("fleet", f"wall, {count} builds", running_seconds(finished), "s", ideal, at_most(MOST_TIMES_IDEAL)),
+        Figure("fleet", "builds taken over for a late heartbeat", taken_over),
         Figure("fleet", "memory of the services per build", each, "MiB", None, at_most(MOST_MEBIBYTES)),
         Figure("fleet", "memory of the idle services", idle_bytes / MEBIBYTE, "MiB"),
         *(
