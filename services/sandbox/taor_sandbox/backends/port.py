@@ -2,8 +2,8 @@
 
 Above the port: operation rows, generations, tools, truncation, snapshots. Below: processes, files, isolation. A sandbox
 keeps a *journal* inside: the highest epoch it has seen, a nonce, and one *claim* per operation. A claim is made at most
-once per `(op_id, sandbox)`, and it outlives the service that made it. Local: an agent keeps the journal. E2B: a script
-run by exec keeps the same files. Every call may raise `SandboxUnreachable`; then `attach` tells what has become of it.
+once per `(op_id, sandbox)`, and it outlives the service that made it. An agent inside keeps the journal: locally as the
+first process, at E2B started by an exec. Every call may raise `SandboxUnreachable`; then `attach` tells what became of it.
 """
 
 import asyncio

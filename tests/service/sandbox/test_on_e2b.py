@@ -1,0 +1,109 @@
+"""The service on E2B: the same promises, over the real SDK and E2B's wire."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from taor.sandbox.v1 import sandbox_pb2 as pb
+
+from taor_e2b_simulator.faults import Fault, FaultKind
+from taor_e2b_simulator.server import running
+from taor_e2b_simulator.simulator import API_KEY, Simulator
+from taor_sandbox.app import running_backend
+from taor_sandbox.config import BackendName, SandboxConfig
+from tests.service.sandbox.harness import Harness
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Simulator:
+    """A simulator that knows no sandbox yet."""
+    return Simulator(tmp_path / "e2b")
+
+
+@pytest.fixture
+async def e2b_config(sandbox_config: SandboxConfig, simulator: Simulator) -> AsyncIterator[SandboxConfig]:
+    """The same service, with sandboxes at E2B."""
+    async with running(simulator) as url:
+        yield replace(
+            sandbox_config, backend=BackendName.E2B, e2b_api_key=API_KEY, e2b_api_url=url, e2b_sandbox_url=url
+        )
+
+
+@pytest.fixture
+async def harness(e2b_config: SandboxConfig) -> AsyncIterator[Harness]:
+    """A running service with one build."""
+    async with running_backend(e2b_config) as backend:
+        harness = Harness(e2b_config, backend)
+        await harness.start()
+        yield harness
+        await harness.stop()
+
+
+async def lose(harness: Harness) -> None:
+    """Let every sandbox vanish, as 1 to 3 in a hundred do at E2B."""
+    await harness.destroy_sandboxes()
+
+
+async def test_calls_run_once_also_when_answers_are_lost(harness: Harness, simulator: Simulator) -> None:
+    await harness.attach()
+    await harness.write(1, "greeting.txt", "hello\n")
+    simulator.faults.arm(Fault(FaultKind.LOST_ANSWER, "/process.Process/Start", skip=1, times=2))
+    command = "cat greeting.txt; echo x >> count"
+    first = await harness.bash(2, command)
+    assert first.text.startswith("hello")
+    assert (await harness.bash(2, command)).text == first.text
+    assert (await harness.bash(3, "cat count")).text.startswith("x\n")
+    assert [operation.state for operation in await harness.operations()] == [pb.Operation.DONE] * 3
+
+
+async def test_a_command_is_followed_to_its_end_by_the_service_that_comes_next(harness: Harness) -> None:
+    await harness.attach()
+    following = await harness.begin(1, "echo begun; sleep 1; echo done")
+    following.detach()
+    await harness.restart()
+    await harness.attach()
+    again = harness.request(1, bash=pb.Bash(command="echo begun; sleep 1; echo done"))
+    assert "done" in (await harness.run(again)).text
+
+
+async def test_a_sandbox_that_vanishes_comes_back_with_its_files(harness: Harness) -> None:
+    await harness.attach()
+    await harness.write(1, "kept.txt", "kept\n")
+    await harness.snapshot()
+    await harness.bash(2, "echo later > redone.txt")
+    await lose(harness)
+    await harness.attach(tail_sequence=2)
+    assert harness.generation == 2
+    listing = await harness.until_attached(lambda: harness.bash(3, "cat kept.txt redone.txt"))
+    assert listing.text.startswith("kept\nlater\n")
+
+
+async def test_a_sandbox_sleeps_and_wakes_with_its_files(harness: Harness) -> None:
+    await harness.attach()
+    await harness.write(1, "kept.txt", "kept\n")
+    await harness.release(pb.ReleaseSandboxRequest.PAUSE)
+    harness.take_over()
+    await harness.attach(tail_sequence=1)
+    listing = await harness.until_attached(lambda: harness.bash(2, "cat kept.txt"))
+    assert listing.text.startswith("kept\n")
+
+
+async def test_files_from_home_are_restored_at_e2b(sandbox_config: SandboxConfig, e2b_config: SandboxConfig) -> None:
+    """Snapshots belong to no backend."""
+    async with running_backend(sandbox_config) as local:
+        at_home = Harness(sandbox_config, local)
+        await at_home.start()
+        await at_home.attach()
+        await at_home.bash(1, "mkdir -p a/b; echo deep > a/b/file; ln -s a/b/file link; chmod 750 a")
+        await at_home.snapshot()
+        await at_home.stop()
+        await at_home.destroy_sandboxes()
+    async with running_backend(e2b_config) as backend:
+        away = Harness(e2b_config, backend)
+        away.build_id, away.attaches = at_home.build_id, at_home.attaches
+        await away.start()
+        await away.attach(tail_sequence=1)
+        found = await away.until_attached(lambda: away.bash(2, "cat link; stat -c %a a"))
+        assert found.text.startswith("deep\n750\n")
+        await away.stop()
