@@ -14,14 +14,14 @@ from taor_cli.orchestrator import Orchestrator
 @click.command()
 @click.argument("name", metavar="[BUILD]", default="latest")
 @click.option(
-    "-o", "--output", "target", type=click.Path(path_type=Path), required=True,
+    "-o", "--output", "destination", type=click.Path(path_type=Path), required=True,
     help="A folder that is new or empty; with --format the name of a new file.",
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(["tar", "zip", "git-bundle"]), help="Keep the files packed in one file."
 )
 @anywhere
-async def files(invocation: Invocation, *, name: str, target: Path, form: str | None) -> None:
+async def files(invocation: Invocation, *, name: str, destination: Path, form: str | None) -> None:
     """Download the files of a build: from its sandbox while that is there, else from the newest snapshot.
 
     BUILD is an id, the beginning of one, or `latest`.
@@ -36,11 +36,11 @@ async def files(invocation: Invocation, *, name: str, target: Path, form: str | 
     async with connect(invocation.endpoints()) as clients:
         build_id = await Orchestrator(clients.orchestrator).find(name)
         if form is not None:
-            size = await download_archive(clients, build_id, form.upper().replace("-", "_"), target)
-            invocation.output.document({"build_id": build_id, "file": str(target), "bytes": size})
-            invocation.output.say(f"{size:,} bytes in {target}")
+            size = await download_archive(clients, build_id, form.upper().replace("-", "_"), destination)
+            invocation.output.document({"build_id": build_id, "file": str(destination), "bytes": size})
+            invocation.output.say(f"{size:,} bytes in {destination}")
             return
-        unpacked = await download(clients, build_id, target)
+        unpacked = await download(clients, build_id, destination)
     invocation.output.document(
         {
             "build_id": build_id,
