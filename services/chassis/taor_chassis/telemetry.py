@@ -24,11 +24,17 @@ def bound(name: str) -> str | None:
     return _bound.get().get(name)
 
 
+# They tell every request, and a build makes thousands.
+_CHATTY = ("httpx", "httpx2")
+
+
 def configure_logging(service: str, *, level: int = logging.INFO) -> None:
     """Send all logs of the process to stderr as JSON lines; called once, by main."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(service))
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class JsonLines(logging.Formatter):

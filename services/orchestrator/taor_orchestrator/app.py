@@ -47,6 +47,8 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
     async with AsyncExitStack() as parts:
         pool = await parts.enter_async_context(running_pool(config.dsn, max_size=config.pool_size))
         channel = partial(open_channel, token=config.token)
+        # Heartbeats never wait behind the statements of hundreds of builds.
+        lease_pool = await parts.enter_async_context(running_pool(config.dsn, max_size=2))
         budget = await parts.enter_async_context(channel(config.budget))
         checkpoint = await parts.enter_async_context(channel(config.checkpoint))
         sandbox = await parts.enter_async_context(channel(config.sandbox))
@@ -64,7 +66,7 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
             clock=clock,
         )
         builds = BuildStore(pool)
-        leases = LeaseStore(pool, owner=ids.uuid7(), lease_seconds=LEASE_SECONDS)
+        leases = LeaseStore(lease_pool, owner=ids.uuid7(), lease_seconds=LEASE_SECONDS)
         dispatch = RowDispatch(config.dsn, builds, leases, clock, config.slots)
         watch = Watch(EventStore(pool), hub, stopping)
         service = OrchestratorService(builds, InboxStore(pool, builds), dispatch, AdmissionClient(budget), watch, ids)

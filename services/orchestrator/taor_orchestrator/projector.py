@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from taor_orchestrator.build import Claim
 from taor_orchestrator.history import History
 from taor_orchestrator.ports import Builds, DependencyDown, Lease
 
 RETRY_SECONDS = 0.25
+GATHER_SECONDS = 0.05
+"""How long a projection waits for the next append, so that an answer and its results become one transaction."""
 
 
 class Projector:
@@ -21,6 +24,7 @@ class Projector:
         self._shown = History()
         self._spent_microdollars = 0
         self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     def show(self, history: History) -> None:
         """There is more to project, when the log has grown."""
@@ -34,8 +38,10 @@ class Projector:
 
     async def settle(self) -> None:
         """Wait until everything shown is projected; raises `LeaseLost` when that is no longer ours to do."""
+        self._hurry.set()
         if self._task is not None:
             await self._task
+        self._hurry.clear()
 
     async def close(self) -> None:
         """Stop; the next worker projects the rest."""
@@ -51,6 +57,7 @@ class Projector:
     async def _project(self) -> None:
         projected = -1
         while projected < self._shown.head:
+            await self._gather()
             history = self._shown
             try:
                 await self._builds.project(self._claim, history, self._spent_microdollars)
@@ -58,3 +65,9 @@ class Projector:
             except DependencyDown:
                 await asyncio.sleep(RETRY_SECONDS)
                 self._lease.check()
+
+    async def _gather(self) -> None:
+        """Give the next append a moment to come, unless somebody waits."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._hurry.wait()

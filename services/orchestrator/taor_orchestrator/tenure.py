@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 
-from taor_orchestrator import recovery
+from taor_orchestrator import recovery, strikes
 from taor_orchestrator.build import Claim
 from taor_orchestrator.history import History
 from taor_orchestrator.log import Log
@@ -33,17 +33,23 @@ class Tenure:
         self.earmark: Grant | None = None
         self.earmark_denied = False
         self.notes: list[str] = []
+        self._failures = strikes.Record()
         self._calls = itertools.count()
         self._attaches = itertools.count(1)
         self._attaching: asyncio.Task[int] | None = None
         self._operations: tuple[Operation, ...] = ()
         self._snapshot: asyncio.Task[None] | None = None
-        self._snapshot_due_seconds = ports.clock.monotonic_seconds() + SNAPSHOT_EVERY_SECONDS
+        self._snapshot_due_seconds = ports.clock.monotonic_seconds() + SNAPSHOT_EVERY_SECONDS + _spread_seconds(claim)
 
     @property
     def history(self) -> History:
         """The log as far as this worker knows it."""
         return self.log.history
+
+    def failures(self) -> strikes.Record:
+        """What the log tells of failed commands; each entry is looked at once."""
+        self._failures = strikes.follow(self._failures, self.history)
+        return self._failures
 
     def next_rid(self) -> str:
         """A new id for a model call: one id, one send."""
@@ -131,3 +137,8 @@ class Tenure:
             await self.ports.sandbox.snapshot(self.claim, await self.generation())
         except DependencyDown:
             _log.exception("a snapshot could not be taken")
+
+
+def _spread_seconds(claim: Claim) -> float:
+    """Builds that begin together take their snapshots apart."""
+    return int(claim.build_id[-4:], 16) % int(SNAPSHOT_EVERY_SECONDS)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
 
-from taor_orchestrator import localtools, recovery
+from taor_orchestrator import localtools, recovery, strikes
 from taor_orchestrator.concurrency import Interrupted, together, unless
 from taor_orchestrator.history import Entry
 from taor_orchestrator.ports import StaleGeneration
@@ -56,9 +56,13 @@ async def _run(tenure: Tenure, answer: Entry, use: Use) -> ToolAnswer:
     if tenure.ports.lease.cancel_requested.is_set() and not await _has_begun(tenure, recovery.op_id(answer, use)):
         return CANCELLED
     try:
-        return await _dispatch(tenure, answer, use, parse(use.name, use.input))
+        tool = parse(use.name, use.input)
     except BadToolInput as problem:
         return ToolAnswer(str(problem), failed=True)
+    refusal = None if isinstance(tool, READ_ONLY) else strikes.refusal(tenure.failures(), use)
+    if refusal is not None and not await _has_begun(tenure, recovery.op_id(answer, use)):
+        return ToolAnswer(refusal, failed=True)
+    return await _dispatch(tenure, answer, use, tool)
 
 
 async def _has_begun(tenure: Tenure, op_id: str) -> bool:

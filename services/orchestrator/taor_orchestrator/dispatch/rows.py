@@ -19,7 +19,9 @@ from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.leases import Claimed, LeaseStore
 
 POLL_SECONDS = 1.0
-CLAIM_BATCH = 20
+CLAIM_BATCH = 10
+CLAIM_PAUSE_SECONDS = 0.2
+"""Between full batches: what begins together keeps step for long, in sandboxes, snapshots and heartbeats."""
 WAKE_BATCH = 50
 HAND_OVER_SECONDS = 20.0
 FIRST_RETRY_SECONDS = 0.5
@@ -86,6 +88,8 @@ class RowDispatch(Dispatch):
             claimed = await self._claim(work)
             if claimed < CLAIM_BATCH:
                 await self._until_due()
+            else:
+                await asyncio.sleep(CLAIM_PAUSE_SECONDS)
 
     async def _until_due(self) -> None:
         try:
@@ -125,7 +129,12 @@ class RowDispatch(Dispatch):
         try:
             ending = await work(claim, lease)
         except LeaseLost as lost:
-            _log.warning("a build was lost to another worker", extra={"why": str(lost)})
+            _log.warning("a lease was lost", extra={"why": str(lost)})
+            await self._give_back(claim, 0.0, "its worker was too slow for its lease")
+        except asyncio.CancelledError:
+            # Fenced by the epoch: where another worker has it already, this gives nothing back.
+            await self._give_back(claim, 0.0, "its worker let go of it")
+            raise
         except DependencyDown as down:
             _log.warning("a service stays away", extra={"why": str(down)})
             await self._give_back(claim, _retry_seconds(claim), f"a service stays away: {down}")
@@ -149,8 +158,11 @@ class RowDispatch(Dispatch):
             _log.warning("a build is given back by the end of its lease", extra={"why": str(down)})
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        """Act again `seconds` after the last beginning, however long it took."""
+        next_seconds = self._clock.boottime_seconds()
         while True:
-            await asyncio.sleep(seconds)
+            next_seconds = max(next_seconds + seconds, self._clock.boottime_seconds())
+            await asyncio.sleep(next_seconds - self._clock.boottime_seconds())
             try:
                 async with dependable():
                     await act()
