@@ -286,7 +286,8 @@ class Sandbox(Port):
         if op_id not in self.world.results:
             assert op_id not in self.world.operations, "a change is made once"
             self.world.operations[op_id] = tool.command
-            self.world.results[op_id] = ToolAnswer(f"ran {tool.command}")
+            failed = ToolAnswer("FAIL: one\n[The command ended with status 1.]\n", failed=True)
+            self.world.results[op_id] = failed if tool.command == "make fail" else ToolAnswer(f"ran {tool.command}")
         await self.switch.boundary()
         return self.world.results[op_id]
 
