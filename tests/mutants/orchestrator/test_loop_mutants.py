@@ -1,0 +1,183 @@
+"""Bugs planted into the loop, its money and its recovery: each one must be caught by the test that it names."""
+
+import asyncio
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import CodeType, FunctionType
+
+import pytest
+
+from taor_orchestrator import closing, payment, recovery, takeover, tenure, toolrun, turn
+from taor_orchestrator.model.port import Outcome
+from taor_orchestrator.money import Hold, HoldState
+from taor_orchestrator.toolset import OperationState
+from tests.unit.orchestrator import test_hand_over as hand_over
+from tests.unit.orchestrator import test_loop as loop
+from tests.unit.orchestrator import test_recovery as rules
+from tests.unit.orchestrator import test_take_over as take_over
+
+# Pure rules are tested by plain functions, the loop by coroutines.
+Test = Callable[[], object]
+# What a test fails with; in the world in memory a broken rule may also show as something that is not there.
+CAUGHT = (AssertionError, LookupError, pytest.fail.Exception)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A change of the source of one function, and the test that must fail with it."""
+
+    bug: str
+    function: Callable[..., object]
+    old: str
+    new: str
+    caught_by: Test
+
+
+survives_kills = partial(loop.test_a_kill_at_any_boundary_is_invisible_afterwards, holds_ahead=True)
+survives_kills_without_holds_ahead = partial(
+    loop.test_a_kill_at_any_boundary_is_invisible_afterwards, holds_ahead=False
+)
+
+MUTANTS = [
+    Mutant(
+        "a take-over refunds what may have been sent",
+        recovery.decide_holds,
+        "Verdict.CHARGE",
+        "Verdict.RELEASE",
+        partial(
+            rules.test_what_becomes_of_a_hold,
+            Hold("b/1/9", HoldState.HELD, 3, earmark=False),
+            [OperationState.DONE],
+            recovery.Verdict.CHARGE,
+        ),
+    ),
+    Mutant(
+        "a take-over refunds what may have been sent, seen from the ledger",
+        recovery.decide_holds,
+        "Verdict.CHARGE",
+        "Verdict.RELEASE",
+        survives_kills,
+    ),
+    Mutant(
+        "a take-over forgets to settle",
+        takeover._carry_out,
+        "tenure.learn(await budget.settle(claim, decision.rid, decision.usage))",
+        "pass",
+        take_over.test_an_answer_that_is_logged_and_not_settled_is_settled_by_the_next_worker,
+    ),
+    Mutant(
+        "an unknown outcome is refunded",
+        turn._book,
+        "budget.charge(tenure.claim, grant.rid, failure.kind.value)",
+        "budget.release(tenure.claim, grant.rid, failure.kind.value)",
+        partial(loop.test_a_failed_call_is_repeated_under_a_new_id, outcome=Outcome.UNKNOWN, state="CHARGED"),
+    ),
+    Mutant(
+        "an answer is not settled",
+        payment.advance,
+        "budget.advance(tenure.claim, answer.call.rid, usage, need)",
+        "budget.reserve(tenure.claim, need)",
+        loop.test_a_build_ends_with_everything_logged_paid_and_projected,
+    ),
+    Mutant(
+        "a change starts before its call is logged",
+        toolrun.run_tools,
+        "if not is_read and logged is not None:",
+        "if False:",
+        loop.test_a_build_ends_with_everything_logged_paid_and_projected,
+    ),
+    Mutant(
+        "a call whose answer is logged is sent again",
+        recovery._after_answer,
+        "return Act(answer)",
+        "return Think()",
+        survives_kills,
+    ),
+    Mutant(
+        "a hold needs what may not be durable yet",
+        payment._durable_sequence,
+        "return next(answers, history.head)",
+        "return history.head",
+        survives_kills_without_holds_ahead,
+    ),
+    Mutant(
+        "the ticket is kept while the build sleeps",
+        closing._let_go,
+        "await tenure.give_back_all(reason)",
+        "pass",
+        loop.test_near_the_end_of_the_allowance_it_is_told_once_hands_over_and_rests,
+    ),
+    Mutant(
+        "the ticket is kept at a hand-over",
+        closing.hand_over,
+        'await tenure.give_back_all("handed over")',
+        "pass",
+        hand_over.test_a_hand_over_in_the_midst_of_a_build_keeps_no_money,
+    ),
+    Mutant(
+        "the ticket is kept at the end",
+        closing.close,
+        'await tenure.give_back_all("the build has ended")',
+        "pass",
+        loop.test_a_build_ends_with_everything_logged_paid_and_projected,
+    ),
+    Mutant(
+        "one id for two sends",
+        tenure.Tenure.next_rid,
+        "{next(self._calls)}",
+        "0",
+        loop.test_a_build_ends_with_everything_logged_paid_and_projected,
+    ),
+    Mutant(
+        "a worker leaves the sandbox of the one before it",
+        closing.close,
+        "tenure.attach_sandbox()",
+        "pass",
+        survives_kills,
+    ),
+    Mutant(
+        "a cancellation is not looked for before a call",
+        turn._call,
+        "if ports.lease.cancel_requested.is_set():",
+        "if False:",
+        loop.test_a_cancellation_while_money_is_reserved_costs_nothing,
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
+def test_the_named_test_catches(mutant: Mutant) -> None:
+    run(mutant.caught_by)
+    with planted(mutant), pytest.raises(CAUGHT):
+        run(mutant.caught_by)
+
+
+def run(test: Test) -> None:
+    """Run a test here, whether it is a coroutine or not."""
+    running = test()
+    if inspect.iscoroutine(running):
+        asyncio.run(running)
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    """Whoever calls the function meets the bug; everybody holds the same function, so its code is exchanged."""
+    function = mutant.function
+    assert isinstance(function, FunctionType)
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(mutant.old) == 1, "the place of the bug has changed: plant it anew"
+    sound = function.__code__
+    function.__code__ = _code(source.replace(mutant.old, mutant.new), function)
+    try:
+        yield
+    finally:
+        function.__code__ = sound
+
+
+def _code(source: str, function: FunctionType) -> CodeType:
+    module = compile(f"from __future__ import annotations\n{source}", inspect.getfile(function), "exec")
+    return next(each for each in module.co_consts if isinstance(each, CodeType) and each.co_name == function.__name__)
