@@ -93,10 +93,10 @@ class Rig:
             trace.unlink()
         return passed
 
-    async def build(self) -> Result:
+    async def build(self, *, within_seconds: float = BUILD_SECONDS) -> Result:
         """Run the build to its end and look at everything that it left."""
         started = await self._patiently(lambda: Orchestrator(self._clients.orchestrator).start(_order()))
-        deadline = time.monotonic() + BUILD_SECONDS
+        deadline = time.monotonic() + within_seconds
         while not (build := await self._get(started.build_id)).state.is_ended:
             assert time.monotonic() < deadline, f"the build has not ended: {build.state}"
             await asyncio.sleep(POLL_SECONDS)
