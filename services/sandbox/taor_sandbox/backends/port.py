@@ -3,7 +3,7 @@
 Above the port: operation rows, generations, tools, truncation, snapshots. Below: processes, files, isolation. A sandbox
 keeps a *journal* inside: the highest epoch it has seen, a nonce, and one *claim* per operation. A claim is made at most
 once per `(op_id, sandbox)`, and it outlives the service that made it. An agent inside keeps the journal: locally as the
-first process, at E2B started by an exec. Every call may raise `SandboxUnreachable`; then `attach` tells what became of it.
+first process, at E2B started by an exec. Any call may raise `SandboxUnreachable`; `attach` tells what became of it.
 """
 
 import asyncio
@@ -259,8 +259,11 @@ class Sandbox(Protocol):
         env: Mapping[str, str] | None = None,
         timeout_seconds: float = 30.0,
         output_bytes: int = MAX_READ_BYTES,
+        file_bytes: int | None = None,
     ) -> RunResult:
-        """Run a helper that changes no project file (grep, glob, a tree hash); no claim, may be repeated."""
+        """Run a helper that changes no project file (grep, glob, a tree hash); no claim, may be repeated.
+
+        A file that it writes may have `file_bytes`; None: as many as an output."""
         ...
 
     def archive(self, paths: Sequence[str], *, root: str = WORKSPACE) -> AsyncIterator[bytes]:
