@@ -67,7 +67,7 @@ def _turns() -> Experiment[turn.Size]:
         turn.TurnModel,
         {
             "small": [turn.Size(short, 2, 1), turn.Size(long, 2, 0), turn.Size(short, 2, 0, projects=True)],
-            "large": [turn.Size(long, 2, 1), turn.Size(short, 3, 0), turn.Size(short, 2, 2), turn.Size(long, 3, 0)],
+            "large": [turn.Size(long, 2, 1), turn.Size(short, 3, 0), turn.Size(short, 2, 2)],
         },
         {
             rule.EPOCH_IN_ID: see(promise.LIVES, 2),
