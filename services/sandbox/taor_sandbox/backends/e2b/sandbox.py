@@ -119,8 +119,9 @@ class E2BSandbox:
         env: Mapping[str, str] | None = None,
         timeout_seconds: float = 30.0,
         output_bytes: int = MAX_READ_BYTES,
+        file_bytes: int | None = None,
     ) -> RunResult:
-        """Run a helper to its end."""
+        """Run a helper to its end; outputs are pipes here, so files need no cap for their sake."""
         request = helper.run_request(argv, stdin, cwd, env or {}, timeout_seconds, output_bytes)
         return await patiently(lambda: helper.run(self, request))
 

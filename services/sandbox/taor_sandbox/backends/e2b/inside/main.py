@@ -1,26 +1,21 @@
 """`python3 /var/lib/taor/lib REQUEST`: carries one request to the agent and its answer to standard output."""
 
-import ctypes
-import json
 import os
 import sys
 
-from taor_sandbox.agent import main as agent
 from taor_sandbox.agent import messages
-from taor_sandbox.agent.config import Config
 from taor_sandbox.agent.messages import Done, Open
 from taor_sandbox.backends.e2b.inside import follow, frames, helper, hold, link, pump, requests, start
 
-_PR_SET_CHILD_SUBREAPER = 36
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def main() -> None:
     """Be the agent, or serve one request."""
     if sys.argv[1] == start.AGENT:
-        # Not the first process here: without this, what a shell leaves behind would be nobody's child.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        agent.main(int(sys.argv[2]), int(sys.argv[3]), Config(*json.loads(sys.argv[4])))
+        from taor_sandbox.backends.e2b.inside.become import become_agent
+
+        become_agent(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     else:
         serve(requests.parse(sys.argv[1]))
 
