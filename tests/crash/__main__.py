@@ -60,7 +60,8 @@ class Report:
 
 def main() -> int:
     """Parse, sweep, report; 1 when something failed or a point was not reached."""
-    parser = argparse.ArgumentParser(prog="./taor crash-test", description=__doc__)
+    also = "The money has a hammer of its own: python -m tests.hammer (60 s, 200 clients, kills of everything)."
+    parser = argparse.ArgumentParser(prog="./taor crash-test", description=__doc__, epilog=also)
     parser.add_argument("--points", type=int, default=0, metavar="N", help="a sample of N points; default: all of them")
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="N random pairs of kills in one build")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="installations side by side")

@@ -120,7 +120,7 @@ class Client:
         """Let the time of the call pass, then settle it and reserve for the next; sometimes it is settled twice."""
         rid, tokens = self.rid(k), grant.max_output_tokens
         self.note(Event.HELD, rid, grant.held_microdollars, tokens)
-        await asyncio.sleep(_seconds(rid))
+        await asyncio.sleep(_seconds(rid))  # not a wait for something: the call itself
         if self.chance.random() < REPEAT_CHANCE:
             await self.settle(rid, tokens)
         self.want(k + 1)
@@ -139,7 +139,7 @@ class Client:
             top_up = pb.TopUpRequest(user_id=self.slot.user_id, microdollars=TOP_UP_MICRODOLLARS, request_id=request_id)
             await _surely(self.stub.TopUp, top_up)
             self.note(Event.TOPPED_UP, request_id, TOP_UP_MICRODOLLARS)
-        await asyncio.sleep(self.chance.uniform(0.2, 1.0))
+        await asyncio.sleep(self.chance.uniform(0.2, 1.0))  # nobody tells when it would be granted
 
     async def settle(self, rid: str, carried_tokens: int) -> None:
         """Book what a call has used."""
