@@ -80,14 +80,21 @@ def _purpose(tenure: Tenure) -> Purpose:
 
 
 async def _hold(tenure: Tenure, prompt_tokens: int) -> Grant:
-    if _purpose(tenure) is Purpose.CALL:
-        outcome, wake_generation = await _reserve_twice(tenure, prompt_tokens)
-        if isinstance(outcome, Grant):
-            await _keep_earmark(tenure, prompt_tokens)
-            return outcome
-        if outcome.cause is DenialCause.HOLDS:
-            raise MoneyDenied(outcome, wake_generation)
-    return await _hand_over(tenure, prompt_tokens)
+    if _purpose(tenure) is not Purpose.CALL:
+        return await _hand_over(tenure, prompt_tokens, await _wake_generation(tenure))
+    outcome, wake_generation = await _reserve_twice(tenure, prompt_tokens)
+    if isinstance(outcome, Grant):
+        await _keep_earmark(tenure, prompt_tokens)
+        return outcome
+    if outcome.cause is DenialCause.HOLDS and not _is_in_its_own_way(tenure, outcome):
+        raise MoneyDenied(outcome, wake_generation)
+    return await _hand_over(tenure, prompt_tokens, wake_generation)
+
+
+def _is_in_its_own_way(tenure: Tenure, denial: Denial) -> bool:
+    """Whether only the build's own earmark lacks: then the allowance is at its end, and waiting would bring nothing."""
+    earmarked = tenure.earmark.held_microdollars if tenure.earmark else 0
+    return earmarked > 0 and denial.free_microdollars + earmarked >= denial.needed_microdollars
 
 
 async def _reserve_twice(tenure: Tenure, prompt_tokens: int) -> tuple[Grant | Denial, int]:
@@ -99,9 +106,8 @@ async def _reserve_twice(tenure: Tenure, prompt_tokens: int) -> tuple[Grant | De
     return await _reserve(tenure, Purpose.CALL, prompt_tokens), wake_generation
 
 
-async def _hand_over(tenure: Tenure, prompt_tokens: int) -> Grant:
+async def _hand_over(tenure: Tenure, prompt_tokens: int, wake_generation: int) -> Grant:
     """Hold money for a hand-over, as the earmark promised: for an agent that was told, and for a few turns."""
-    wake_generation = await _wake_generation(tenure)
     told = winddown.answers_since_told(tenure.history, tenure.allowance)
     if told is None:
         raise TellFirst

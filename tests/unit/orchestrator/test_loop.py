@@ -263,3 +263,23 @@ async def test_kills_while_it_hands_over_leave_nothing_behind() -> None:
         assert isinstance(ending, Rested), f"killed at boundary {point}"
         assert world.holds_nothing(), f"killed at boundary {point}"
         assert _told(world) == 1, f"killed at boundary {point}"
+
+
+async def test_a_build_whose_own_earmark_is_in_its_way_hands_over_and_does_not_wait() -> None:
+    own = Denial(DenialCause.HOLDS, 7, TOMORROW, needed_microdollars=10, free_microdollars=9)
+    world = World(LONG, holds_ahead=False)
+    ports = world.ports(Switch())
+    reserve = ports.budget.reserve
+
+    async def short_of_a_bit(claim: Claim, need: Need) -> Reserved:
+        if need.purpose is Purpose.CALL and world.sends == 3 and tuple(world.held(Purpose.EARMARK)):
+            world.denials = [own]
+        return await reserve(claim, need)
+
+    ports.budget.reserve = short_of_a_bit  # type: ignore[method-assign] # the ledger of a poor account
+    ending = await run(world.claim(), ports)
+    assert isinstance(ending, Ended)
+    assert _told(world) == 1
+    assert Purpose.HANDOVER in {each.need.purpose for each in world.reservations.values()}
+    assert world.rests == []
+    assert world.holds_nothing()

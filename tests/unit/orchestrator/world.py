@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -137,6 +137,10 @@ class World:
     def states(self) -> list[str]:
         """The states of the calls' reservations; earmarks apart."""
         return [each.state for each in self.reservations.values() if each.need.purpose is not Purpose.EARMARK]
+
+    def held(self, purpose: Purpose) -> Iterator[Reservation]:
+        """The open reservations of one purpose."""
+        return (each for each in self.reservations.values() if (each.state, each.need.purpose) == ("HELD", purpose))
 
     def holds_nothing(self) -> bool:
         """Whether no reservation of any kind is open."""
