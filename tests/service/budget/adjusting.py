@@ -16,8 +16,8 @@ from tests.service.budget.books import CYCLE_MICRODOLLARS, PLANS, TENANT
 from tests.service.budget.machine import BUILDS, LedgerMachine
 from tests.service.budget.model import Counters, LedgerModel, Refused
 
-TIERS = {"tiny": 3_000, "small": CYCLE_MICRODOLLARS, "large": 150_000}
-OFFERS = Plans([*PLANS.all(), *(Plan(tier, ("model",), 1, 1, TIERS[tier]) for tier in ("tiny", "large"))])
+TIERS = {"tiny": 200, "lesser": 3_000, "small": CYCLE_MICRODOLLARS, "large": 150_000}
+OFFERS = Plans([*PLANS.all(), *(Plan(tier, ("model",), 1, 1, TIERS[tier]) for tier in TIERS if tier != "small")])
 
 
 @dataclass

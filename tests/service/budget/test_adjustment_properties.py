@@ -14,12 +14,18 @@ HISTORIES = settings(
 
 
 def test_random_histories_with_adjustments_agree_with_the_model(migrated_database: MigratedDatabase) -> None:
+    run_adjusting_histories(migrated_database("taor_budget"), HISTORIES)
+
+
+def run_adjusting_histories(dsn: str, histories: settings, sql: str = "SELECT 1") -> None:
+    """Play random histories against the ledger of a database, after this change of it."""
     loop = LoopThread()
-    opened = open_books(migrated_database("taor_budget"))
+    opened = open_books(dsn)
     books = loop.run(opened.__aenter__())
     try:
+        loop.run(books.pool.execute(sql))
         machine = type("Machine", (AdjustingMachine,), {"books": books, "loop": loop})
-        run_state_machine_as_test(machine, settings=HISTORIES)
+        run_state_machine_as_test(machine, settings=histories)
     finally:
         loop.run(opened.__aexit__(None, None, None))
         loop.close()
