@@ -46,13 +46,15 @@ async def run_storm(network: Network, storm: Storm, chance: random.Random) -> Ou
     network.proxies["orchestrator-model"].delay_seconds = MODEL_DELAY_SECONDS
     started = time.monotonic()
     disruptions: Counter[str] = Counter()
-    building = [asyncio.ensure_future(network.rig.build(within_seconds=BUILD_SECONDS)) for _ in range(storm.builds)]
+    building = [asyncio.ensure_future(network.rig.run(BUILD_SECONDS)) for _ in range(storm.builds)]
     weather = asyncio.ensure_future(_blow(network, chance, disruptions))
     try:
-        results = await asyncio.gather(*building, return_exceptions=True)
+        builds = await asyncio.gather(*building, return_exceptions=True)
     finally:
         weather.cancel()
         await asyncio.wait((weather,))
+    # Only now: an audit of a service that stands still would find the half of it missing.
+    results = [each if isinstance(each, BaseException) else await network.rig.look(each) for each in builds]
     findings = [each for result in results for each in _findings(result, undisturbed)]
     if weather.done() and not weather.cancelled() and weather.exception():
         findings.append(f"the storm itself broke: {weather.exception()!r}")

@@ -93,13 +93,21 @@ class Rig:
             trace.unlink()
         return passed
 
-    async def build(self, *, within_seconds: float = BUILD_SECONDS) -> Result:
+    async def build(self) -> Result:
         """Run the build to its end and look at everything that it left."""
+        return await self.look(await self.run(BUILD_SECONDS))
+
+    async def run(self, within_seconds: float) -> Build:
+        """Run the build to its end."""
         started = await self._patiently(lambda: Orchestrator(self._clients.orchestrator).start(_order()))
         deadline = time.monotonic() + within_seconds
         while not (build := await self._get(started.build_id)).state.is_ended:
             assert time.monotonic() < deadline, f"the build has not ended: {build.state}"
             await asyncio.sleep(POLL_SECONDS)
+        return build
+
+    async def look(self, build: Build) -> Result:
+        """Look at everything that a build has left."""
         return await self._patiently(lambda: self._look(build))
 
     async def killed_build(self, *points: Point) -> tuple[Result, int]:
