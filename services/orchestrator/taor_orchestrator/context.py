@@ -8,7 +8,9 @@ the bytes of a prefix never change, which the prompt cache and the signatures of
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
 
 import orjson
@@ -17,6 +19,8 @@ from taor_orchestrator.build import Assignment
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.transcript import ToolAnswer, Use
 
+MAX_PICTURE_BYTES = 3_000_000
+"""Of one message: in base64 they take a third more, and an entry of the log may have 8 MiB."""
 _ONE_HOUR = {"type": "ephemeral", "ttl": "1h"}
 
 
@@ -43,11 +47,33 @@ def assignment_body(build_id: str, assignment: Assignment) -> bytes:
 def results_body(uses: Sequence[Use], answers: Sequence[ToolAnswer], notes: Sequence[str] = ()) -> bytes:
     """The user message that answers every tool call of an answer, in its order, and then says `notes`."""
     results = [
-        {"type": "tool_result", "tool_use_id": use.tool_use_id, "content": answer.text or "(no output)"}
+        {"type": "tool_result", "tool_use_id": use.tool_use_id, "content": _content(answer)}
         | ({"is_error": True} if answer.failed else {})
-        for use, answer in zip(uses, answers, strict=True)
+        for use, answer in zip(uses, _fitting(answers), strict=True)
     ]
     return _message("user", [*results, *({"type": "text", "text": note} for note in notes)])
+
+
+def _fitting(answers: Sequence[ToolAnswer]) -> Iterator[ToolAnswer]:
+    """The answers with as many of their pictures as one entry of the log has room for."""
+    room = MAX_PICTURE_BYTES
+    for answer in answers:
+        size = len(answer.image.content) if answer.image else 0
+        if size > room:
+            hint = "(Too many pictures at once: look at this one by itself.)"
+            yield replace(answer, text=f"{answer.text}\n{hint}", image=None)
+        else:
+            yield answer
+        room -= min(size, room)
+
+
+def _content(answer: ToolAnswer) -> str | list[dict[str, object]]:
+    text = answer.text or "(no output)"
+    if answer.image is None:
+        return text
+    data = b64encode(answer.image.content).decode()
+    source = {"type": "base64", "media_type": answer.image.media_type, "data": data}
+    return [{"type": "text", "text": text}, {"type": "image", "source": source}]
 
 
 def note_body(text: str) -> bytes:

@@ -10,7 +10,8 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from taor_orchestrator.history import EntryKind, History
+from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.transcript import picture_sizes
 
 MIN_OUTPUT_TOKENS = 2_048
 """The smallest answer that is worth a call."""
@@ -18,6 +19,8 @@ MAX_OUTPUT_TOKENS = 16_384
 """The largest answer that is asked for."""
 PROMPT_MARGIN_TOKENS = 1_024
 """What a provider may add to a prompt beyond its bytes: tool preamble, separators."""
+PICTURE_TOKENS = 5_000
+"""No picture costs more, whatever the size of its file: providers scale it down (Anthropic to 4,784 tokens at most)."""
 GUESSED_RESULT_BYTES = 4_096
 """What the result of one tool call is taken to be, while it is still unknown."""
 HOLD_IDLE_SECONDS = 30.0
@@ -121,10 +124,16 @@ def prompt_bound(history: History) -> int:
     """An upper bound of the next request's prompt tokens: what was counted last, and a token for every byte since."""
     appended = 0
     for entry in reversed(history.entries):
-        appended += len(entry.body)
+        appended += _tokens_at_most(entry)
         if entry.kind is EntryKind.ASSISTANT and entry.call and entry.call.usage:
             return entry.call.usage.prompt_tokens + appended + PROMPT_MARGIN_TOKENS
     return appended + PROMPT_MARGIN_TOKENS
+
+
+def _tokens_at_most(entry: Entry) -> int:
+    """A token for every byte; what stands for a picture is counted as a picture."""
+    sizes = picture_sizes(entry)
+    return len(entry.body) - sum(sizes) + len(sizes) * PICTURE_TOKENS
 
 
 def guessed_bound(history: History, tool_count: int) -> int:

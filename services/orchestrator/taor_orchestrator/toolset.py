@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+MAX_PORT = 65_535
+_URL_PATH = re.compile(r"/[!-~]{0,2000}")
 
 
 class BadToolInput(Exception):
@@ -71,7 +75,16 @@ class Glob:
     path: str
 
 
-ToolInput = ReadFile | WriteFile | EditFile | Bash | Grep | Glob
+@dataclass(frozen=True, slots=True)
+class TakeScreenshot:
+    """Takes a picture of a page that a program in the sandbox serves."""
+
+    port: int
+    path: str
+    is_mobile: bool
+
+
+ToolInput = ReadFile | WriteFile | EditFile | Bash | Grep | Glob | TakeScreenshot
 
 
 class OperationState(enum.Enum):
@@ -91,7 +104,7 @@ class Operation:
     state: OperationState
 
 
-READ_ONLY = (ReadFile, Grep, Glob)
+READ_ONLY = (ReadFile, Grep, Glob, TakeScreenshot)
 """These change nothing: they may run side by side, before their call is logged, and more than once."""
 
 FILE_CHANGING = ("write_file", "edit_file")
@@ -131,6 +144,24 @@ class _Fields:
             raise BadToolInput(f"{self._tool} takes `{name}` as true or false.")
         return value
 
+    def port(self, name: str) -> int:
+        value = self.number(name)
+        if not 1 <= value <= MAX_PORT:
+            raise BadToolInput(f"{self._tool} needs `{name}` from 1 to {MAX_PORT}.")
+        return value
+
+    def url_path(self, name: str) -> str:
+        value = self.text(name, "/")
+        if not _URL_PATH.fullmatch(value):
+            raise BadToolInput(f"{self._tool} takes `{name}` beginning with a slash, without spaces.")
+        return value
+
+    def choice(self, name: str, choices: Sequence[str]) -> str:
+        value = self.text(name, choices[0])
+        if value not in choices:
+            raise BadToolInput(f"{self._tool} takes `{name}` as one of {', '.join(choices)}.")
+        return value
+
     def replacements(self, name: str) -> tuple[Replacement, ...]:
         items = self._fields.get(name)
         if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
@@ -146,4 +177,7 @@ _READERS: Mapping[str, Callable[[_Fields], ToolInput]] = {
     "bash": lambda f: Bash(f.text("command"), f.number("timeout_seconds"), f.flag("background")),
     "grep": lambda f: Grep(f.text("pattern"), f.text("path", ""), f.text("glob", ""), f.number("max_results")),
     "glob": lambda f: Glob(f.text("pattern"), f.text("path", "")),
+    "take_screenshot": lambda f: TakeScreenshot(
+        f.port("port"), f.url_path("path"), f.choice("viewport", ("desktop", "mobile")) == "mobile"
+    ),
 }

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from taor_orchestrator.history import Entry
+from taor_orchestrator.history import Entry, EntryKind
 
 CUT_OFF = "max_tokens"
+_PICTURE = b'"type":"image"'
+"""Inside a text its quotes would be escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,20 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that the model looks at."""
+
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ToolAnswer:
     """What a tool call came to, as the model reads it."""
 
     text: str
     failed: bool = False
+    image: Image | None = None
 
 
 def tool_uses(answer: Entry) -> tuple[Use, ...]:
@@ -49,10 +60,24 @@ def texts(message: Entry) -> tuple[str, ...]:
 
 
 def tool_results(message: Entry) -> tuple[ToolAnswer, ...]:
-    """The tool results of a USER entry, in the order of the calls that they answer."""
+    """The tool results of a USER entry, in the order of the calls that they answer; pictures are left in the log."""
     content = orjson.loads(message.body)["content"]
     return tuple(
-        ToolAnswer(block["content"], block.get("is_error", False))
+        ToolAnswer(_text(block["content"]), block.get("is_error", False))
         for block in content
         if block["type"] == "tool_result"
     )
+
+
+def picture_sizes(message: Entry) -> tuple[int, ...]:
+    """How many bytes of the message each picture in its tool results takes."""
+    if message.kind is not EntryKind.USER or _PICTURE not in message.body:
+        return ()
+    results = (block["content"] for block in orjson.loads(message.body)["content"] if block["type"] == "tool_result")
+    blocks = (block for content in results if isinstance(content, list) for block in content)
+    return tuple(len(block["source"]["data"]) for block in blocks if block["type"] == "image")
+
+
+def _text(content: str | list[Mapping[str, str]]) -> str:
+    """A result with a picture is a list of blocks, its text first."""
+    return content if isinstance(content, str) else content[0]["text"]

@@ -65,7 +65,7 @@ async def assembled(
             Stores(builds, sandboxes, operations), sessions, backend, Restore(snapshots, blobs), journal,
             Redo(operations), destroyer, creations=config.creations, limits=Limits(),
         )  # fmt: skip
-        dispatcher = Dispatcher(claims, operations, sessions, journal)
+        dispatcher = Dispatcher(claims, operations, sessions, journal, browser=config.browser)
         taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds())
         keep = timedelta(minutes=config.keep_minutes)
         release = Release(claims, builds, sessions, taker, snapshots, destroyer, backend, keep=keep)

@@ -60,6 +60,9 @@ class SandboxConfig:
         default="",
         check=_allow_list,
     )
+    browser: str = field(
+        env="TAOR_SANDBOX_BROWSER", help="the browser inside for screenshots; else one on its PATH is taken", default=""
+    )
     pool_size: int = field(env="TAOR_SANDBOX_POOL_SIZE", help="database connections", default=8)
     creations: int = field(env="TAOR_SANDBOX_CREATIONS", help="sandboxes that are made at the same time", default=8)
     keep_minutes: int = field(

@@ -34,7 +34,8 @@ from taor_sandbox.sessions import Session, Sessions
 from taor_sandbox.store.operations import Begun, OpenOperation, Operations, Recorded, Verdict
 from taor_sandbox.tools import effects, files, search
 from taor_sandbox.tools.effects import Effect, Ended, Vanished
-from taor_sandbox.tools.inputs import Bash, EditFile, Glob, Grep, ReadFile, WriteFile
+from taor_sandbox.tools.inputs import Bash, EditFile, Glob, Grep, ReadFile, TakeScreenshot, WriteFile
+from taor_sandbox.tools.screenshot import take_screenshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,17 @@ class _Begun:
 class Dispatcher:
     """Runs tool calls."""
 
-    def __init__(self, claims: Claims, operations: Operations, sessions: Sessions, journal: Journal) -> None:
+    def __init__(
+        self, claims: Claims, operations: Operations, sessions: Sessions, journal: Journal, *, browser: str = ""
+    ) -> None:
         self._claims, self._operations, self._sessions, self._journal = claims, operations, sessions, journal
+        self._browser = browser
 
     async def dispatch(self, call: Call) -> AsyncIterator[bytes | Finished]:
         """Yield output as it comes, then the result. Leaving the iteration only detaches."""
         try:
             match call.input:
-                case ReadFile() | Grep() | Glob():
+                case ReadFile() | Grep() | Glob() | TakeScreenshot():
                     yield Finished(await self._look(call))
                 case WriteFile() | EditFile() | Bash():
                     async for event in self._once(call):
@@ -125,6 +129,8 @@ class Dispatcher:
                     outcome = await search.grep(sandbox, wanted)
                 case Glob() as wanted:
                     outcome = await search.glob(sandbox, wanted)
+                case TakeScreenshot() as wanted:
+                    outcome = await take_screenshot(sandbox, wanted, self._browser)
                 case other:
                     raise AssertionError(f"{other.name} changes files")
         except ToolFailed as failure:
@@ -177,7 +183,7 @@ class Dispatcher:
 
     async def _start(self, call: Call, row: Begun, sandbox: Sandbox) -> _Begun | None:
         match call.input:
-            case ReadFile() | Grep() | Glob() as looking:
+            case ReadFile() | Grep() | Glob() | TakeScreenshot() as looking:
                 raise AssertionError(f"{looking.name} changes nothing")
             case WriteFile() | EditFile() | Bash() as changing:
                 nonce = nonce_text(call.generation, row.nonce)

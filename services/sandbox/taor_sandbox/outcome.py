@@ -21,6 +21,9 @@ class FailureCode(enum.Enum):
     LOST = "LOST"
     BAD_INPUT = "BAD_INPUT"
     LIMIT = "LIMIT"
+    BROWSER_MISSING = "BROWSER_MISSING"
+    PAGE_UNREACHABLE = "PAGE_UNREACHABLE"
+    BROWSER_FAILED = "BROWSER_FAILED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,14 @@ class Failure:
 
     code: FailureCode
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that the model looks at."""
+
+    media_type: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,8 @@ class Outcome:
     elapsed_seconds: float = 0.0
     cwd: str | None = None
     """Where the next command starts; None when this call says nothing about it."""
+    image: Image | None = None
+    """Only of tools that change nothing: it is not stored."""
 
     @property
     def text_sha256(self) -> bytes:

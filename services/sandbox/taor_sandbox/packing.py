@@ -44,8 +44,7 @@ async def bundled(sandbox: Sandbox, name: str) -> AsyncIterator[bytes]:
 async def _made_by(sandbox: Sandbox, argv: Sequence[str], name: str) -> AsyncIterator[bytes]:
     path = f"{HOME}/.taor-{name}"
     try:
-        # The cap of a helper's output is the cap of every file that it writes.
-        made = await sandbox.run([*argv, path], timeout_seconds=_PACK_SECONDS, output_bytes=_MOST_BYTES)
+        made = await sandbox.run([*argv, path], timeout_seconds=_PACK_SECONDS, file_bytes=_MOST_BYTES)
         if made.status == _GIT_MISSING:
             raise GitMissing()
         if made.status != 0 or made.timed_out:

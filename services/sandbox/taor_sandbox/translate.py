@@ -1,5 +1,6 @@
 """Between the messages of the contract and the types of this service; refuses what cannot be meant."""
 
+import re
 import uuid
 from datetime import datetime
 
@@ -11,7 +12,18 @@ from taor_sandbox.download import Form
 from taor_sandbox.outcome import Failure, Outcome
 from taor_sandbox.records import BuildKey, BuildState, Call, Operation, Position, Snapshot
 from taor_sandbox.tools.bash import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS
-from taor_sandbox.tools.inputs import Bash, EditFile, Glob, Grep, ReadFile, Replacement, ToolInput, WriteFile
+from taor_sandbox.tools.inputs import (
+    Bash,
+    EditFile,
+    Glob,
+    Grep,
+    ReadFile,
+    Replacement,
+    TakeScreenshot,
+    ToolInput,
+    Viewport,
+    WriteFile,
+)
 from taor_sandbox.tools.search import MAX_RESULTS
 
 MAX_CONTENT_BYTES = 8 * 1024 * 1024
@@ -21,6 +33,7 @@ _MAX_ID_BYTES = 200
 _MAX_PATH_BYTES = 4_096
 _MAX_PATTERN_BYTES = 10_000
 _DEFAULT_RESULTS = 100
+_URL_PATH = re.compile(r"/[!-~]*")
 
 
 def form(wanted: pb.DownloadFilesRequest.Format.ValueType) -> Form:
@@ -87,6 +100,8 @@ def tool_input(request: pb.DispatchRequest) -> ToolInput:
         case "glob":
             pattern = require_text("glob.pattern", request.glob.pattern, max_bytes=_MAX_PATTERN_BYTES)
             return Glob(pattern, within("glob.path", request.glob.path, max_bytes=_MAX_PATH_BYTES))
+        case "take_screenshot":
+            return _take_screenshot(request.take_screenshot)
         case None:
             raise FieldMissing("tool", "name one of the tools")
 
@@ -122,6 +137,15 @@ def _grep(message: pb.Grep) -> Grep:
     )
 
 
+def _take_screenshot(message: pb.TakeScreenshot) -> TakeScreenshot:
+    path = within("take_screenshot.path", message.path, max_bytes=_MAX_PATH_BYTES) or "/"
+    if not _URL_PATH.fullmatch(path):
+        raise FieldInvalid("take_screenshot.path", "begins with / and has no spaces")
+    port = require_between("take_screenshot.port", message.port, 1, 65535)
+    mobile = message.viewport == pb.TakeScreenshot.MOBILE
+    return TakeScreenshot(port, path, Viewport.MOBILE if mobile else Viewport.DESKTOP)
+
+
 def _path(field: str, path: str) -> str:
     return require_text(field, path, max_bytes=_MAX_PATH_BYTES)
 
@@ -136,6 +160,8 @@ def result(outcome: Outcome, *, replayed: bool) -> pb.ToolResult:
     )
     if outcome.failure is not None:
         message.failure.CopyFrom(_failure(outcome.failure))
+    if outcome.image is not None:
+        message.image.CopyFrom(pb.Image(media_type=outcome.image.media_type, content=outcome.image.content))
     if outcome.exit_status is not None:
         message.exit_status = outcome.exit_status
     return message

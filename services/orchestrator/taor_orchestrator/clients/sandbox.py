@@ -19,10 +19,11 @@ from taor_orchestrator.toolset import (
     Operation,
     OperationState,
     ReadFile,
+    TakeScreenshot,
     ToolInput,
     WriteFile,
 )
-from taor_orchestrator.transcript import ToolAnswer
+from taor_orchestrator.transcript import Image, ToolAnswer
 
 DISPATCH_SECONDS = 900.0
 RELEASE_SECONDS = 120.0
@@ -88,7 +89,7 @@ class SandboxClient(Sandbox):
     async def _result(self, request: pb.DispatchRequest) -> ToolAnswer:
         async for response in self._stub.Dispatch(request, timeout=DISPATCH_SECONDS):
             if response.HasField("result"):
-                return ToolAnswer(response.result.text, failed=response.result.HasField("failure"))
+                return _tool_answer(response.result)
         raise grpc.aio.AioRpcError(
             grpc.StatusCode.UNAVAILABLE,
             grpc.aio.Metadata(),
@@ -99,6 +100,11 @@ class SandboxClient(Sandbox):
 
 def _operation(operation: pb.Operation) -> Operation:
     return Operation(operation.op_id, OperationState(pb.Operation.State.Name(operation.state)))
+
+
+def _tool_answer(result: pb.ToolResult) -> ToolAnswer:
+    image = Image(result.image.media_type, result.image.content) if result.HasField("image") else None
+    return ToolAnswer(result.text, failed=result.HasField("failure"), image=image)
 
 
 def _put_tool(request: pb.DispatchRequest, tool: ToolInput) -> None:
@@ -116,5 +122,8 @@ def _put_tool(request: pb.DispatchRequest, tool: ToolInput) -> None:
             request.grep.CopyFrom(pb.Grep(pattern=pattern, path=path, glob=glob, max_results=max_results))
         case Glob(pattern, path):
             request.glob.CopyFrom(pb.Glob(pattern=pattern, path=path))
+        case TakeScreenshot(port, path, is_mobile):
+            viewport = pb.TakeScreenshot.MOBILE if is_mobile else pb.TakeScreenshot.DESKTOP
+            request.take_screenshot.CopyFrom(pb.TakeScreenshot(port=port, path=path, viewport=viewport))
         case _:
             assert_never(tool)

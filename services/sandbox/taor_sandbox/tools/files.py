@@ -4,6 +4,7 @@ from taor_sandbox import truncation
 from taor_sandbox.backends.errors import FileRefused
 from taor_sandbox.backends.port import MAX_READ_BYTES, FileKind, Sandbox, WriteExit
 from taor_sandbox.outcome import Failure, FailureCode, Outcome, ToolFailed
+from taor_sandbox.tools import images
 from taor_sandbox.tools.inputs import ReadFile, WriteFile
 from taor_sandbox.tools.paths import refusal, stat_inside, tool_failed
 
@@ -12,8 +13,11 @@ _PROBE_BYTES = 8_192
 
 
 async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
-    """The wanted lines, numbered; raises ToolFailed."""
-    content = await read_text(sandbox, wanted.path)
+    """The wanted lines, numbered, or the image; raises ToolFailed."""
+    raw = await read_bytes(sandbox, wanted.path)
+    if (picture := images.image(raw, wanted.path)) is not None:
+        return Outcome(f"{wanted.path} ({picture.media_type}, {len(raw)} bytes)", image=picture)
+    content = decode(raw, wanted.path)
     lines = lines_of(content)
     first = max(wanted.start_line, 1)
     last = min(wanted.end_line or len(lines), len(lines))
@@ -32,6 +36,11 @@ async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
 
 async def read_text(sandbox: Sandbox, path: str) -> str:
     """The whole file as text; raises ToolFailed where it is missing, no file, no text, or too large."""
+    return decode(await read_bytes(sandbox, path), path)
+
+
+async def read_bytes(sandbox: Sandbox, path: str) -> bytes:
+    """The whole file; raises ToolFailed where it is missing, no file, or too large."""
     stat = await stat_inside(sandbox, path)
     if stat.kind is not FileKind.REGULAR:
         what = "a folder; use glob to list it" if stat.kind is FileKind.DIRECTORY else "no regular file"
@@ -39,10 +48,9 @@ async def read_text(sandbox: Sandbox, path: str) -> str:
     if stat.size_bytes > MAX_READ_BYTES:
         raise ToolFailed(FailureCode.LIMIT, f"{path} has {stat.size_bytes} bytes; look at parts of it with bash.")
     try:
-        content = await sandbox.read(stat.real_path)
+        return await sandbox.read(stat.real_path)
     except FileRefused as refused:
         raise tool_failed(refused, path) from refused
-    return decode(content, path)
 
 
 def lines_of(content: str) -> list[str]:

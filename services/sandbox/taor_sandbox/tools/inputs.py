@@ -1,6 +1,7 @@
 """What each tool takes, and the one normal form in which an input is hashed and stored."""
 
 import dataclasses
+import enum
 import hashlib
 import json
 from dataclasses import dataclass
@@ -73,7 +74,24 @@ class Glob:
     path: str = ""
 
 
-ReadOnly: TypeAlias = ReadFile | Grep | Glob
+class Viewport(enum.Enum):
+    """How large a page is shown."""
+
+    DESKTOP = "desktop"
+    MOBILE = "mobile"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeScreenshot:
+    """Takes a picture of a page that a program inside serves."""
+
+    name: ClassVar[str] = "take_screenshot"
+    port: int
+    path: str = "/"
+    viewport: Viewport = Viewport.DESKTOP
+
+
+ReadOnly: TypeAlias = ReadFile | Grep | Glob | TakeScreenshot
 """Needs no row, and may run beside others."""
 Mutating: TypeAlias = WriteFile | EditFile | Bash
 """Starts once per generation, one at a time, in the order of the log."""
@@ -109,7 +127,7 @@ def is_mutating(tool: ToolInput) -> bool:
     match tool:
         case WriteFile() | EditFile() | Bash():
             return True
-        case ReadFile() | Grep() | Glob():
+        case ReadFile() | Grep() | Glob() | TakeScreenshot():
             return False
         case _:
             assert_never(tool)

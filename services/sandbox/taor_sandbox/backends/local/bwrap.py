@@ -30,6 +30,8 @@ _SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = (
     "alternatives",
     "ca-certificates",
+    "chromium.d",
+    "fonts",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",

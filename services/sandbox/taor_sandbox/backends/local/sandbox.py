@@ -107,10 +107,12 @@ class LocalSandbox:
         env: Mapping[str, str] | None = None,
         timeout_seconds: float = 30.0,
         output_bytes: int = MAX_READ_BYTES,
+        file_bytes: int | None = None,
     ) -> RunResult:
         """Input and outputs are memory files: nobody pumps them, and the limit of a file is the limit of an output."""
         with memory(stdin) as given, memory() as stdout, memory() as stderr:
-            helper = await Helper.start(self._link, argv, (given, stdout, stderr), cwd, env or {}, output_bytes + 1024)
+            most = (output_bytes if file_bytes is None else file_bytes) + 1024
+            helper = await Helper.start(self._link, argv, (given, stdout, stderr), cwd, env or {}, most)
             ended = await helper.wait(timeout_seconds)
             if not ended:
                 await helper.kill()
