@@ -72,6 +72,10 @@ class Ledger:
         _alarm(rid, closing)
         return closing
 
+    async def standing(self, build: Binding) -> Allowance:
+        """What the user of a build may spend today, and what the build has spent."""
+        return (await self._turn(build, 0, None, None, fenced=False)).allowance
+
     async def allowance(self, tenant_id: str, user_id: str, build_id: str | None = None) -> Allowance:
         """What the user may spend today, and what the build has spent; the first look at a day opens it."""
         today = await self._accounts.today(tenant_id, user_id)

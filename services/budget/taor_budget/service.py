@@ -117,7 +117,8 @@ class BudgetService(BudgetServiceServicer):
         rid = translate.closable_rid_of(request.rid, build.build_id, epoch)
         reason = translate.short_text_of("reason", request.reason)
         closing = await self._ledger.charge(build, epoch, rid, reason)
-        return pb.ChargeResponse(closing=translate.wire_closing_of(closing))
+        allowance = translate.wire_allowance_of(await self._ledger.standing(build))
+        return pb.ChargeResponse(closing=translate.wire_closing_of(closing), allowance=allowance)
 
     async def GetAllowance(self, request: pb.GetAllowanceRequest, context: Context) -> pb.GetAllowanceResponse:
         """Tell what a user may spend today."""

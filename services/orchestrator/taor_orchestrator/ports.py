@@ -110,7 +110,7 @@ class Budget(Protocol):
         """Give back the hold of a call that was never sent, or was refused unbilled."""
         ...
 
-    async def charge(self, claim: Claim, rid: str, reason: str) -> None:
+    async def charge(self, claim: Claim, rid: str, reason: str) -> Allowance:
         """Book the whole hold of a call whose outcome nobody knows."""
         ...
 

@@ -36,7 +36,7 @@ async def _carry_out(tenure: Tenure, decision: Decision) -> None:
         case Verdict.RELEASE:
             await budget.release(claim, decision.rid, decision.reason)
         case Verdict.CHARGE:
-            await budget.charge(claim, decision.rid, decision.reason)
+            tenure.learn(await budget.charge(claim, decision.rid, decision.reason))
         case Verdict.LEAVE:
             pass
         case _:

@@ -80,7 +80,7 @@ async def _call(tenure: Tenure, grant: Grant, output_tokens: int) -> Entry:
             ports.lease.cancel_requested, ports.model.call(request, on_delta=None, timeout_seconds=CALL_SECONDS)
         )
     except Interrupted:
-        await ports.budget.charge(tenure.claim, grant.rid, "cancelled while the model was answering")
+        tenure.learn(await ports.budget.charge(tenure.claim, grant.rid, "cancelled while the model was answering"))
         raise CancelSeen from None
     call = ModelCall(
         rid=grant.rid,
@@ -106,7 +106,7 @@ async def _book(tenure: Tenure, grant: Grant, failure: CallFailed) -> None:
         case Outcome.NOT_SENT | Outcome.REFUSED_UNBILLED:
             await tenure.ports.budget.release(tenure.claim, grant.rid, failure.kind.value)
         case Outcome.UNKNOWN:
-            await tenure.ports.budget.charge(tenure.claim, grant.rid, failure.kind.value)
+            tenure.learn(await tenure.ports.budget.charge(tenure.claim, grant.rid, failure.kind.value))
 
 
 async def _back_off(tenure: Tenure, attempt: int, failure: CallFailed) -> None:

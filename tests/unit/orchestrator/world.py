@@ -262,10 +262,11 @@ class Budget(Port):
         self.fence(claim)
         self._close(rid, "RELEASED")
 
-    async def charge(self, claim: Claim, rid: str, reason: str) -> None:
+    async def charge(self, claim: Claim, rid: str, reason: str) -> Allowance:
         await self.switch.boundary()
         self.fence(claim)
         self._close(rid, "CHARGED")
+        return self._allowance()
 
     def _close(self, rid: str, state: str, usage: Usage | None = None) -> None:
         reservation = self.world.reservations[rid]

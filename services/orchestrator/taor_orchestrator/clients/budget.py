@@ -52,10 +52,11 @@ class BudgetClient(Budget):
         request = pb.ReleaseRequest(build_id=claim.build_id, epoch=claim.epoch, rid=rid, reason=reason)
         await patiently(lambda: self._stub.Release(request))
 
-    async def charge(self, claim: Claim, rid: str, reason: str) -> None:
+    async def charge(self, claim: Claim, rid: str, reason: str) -> Allowance:
         """Book the whole hold of a call whose outcome nobody knows."""
         request = pb.ChargeRequest(build_id=claim.build_id, epoch=claim.epoch, rid=rid, reason=reason)
-        await patiently(lambda: self._stub.Charge(request))
+        response = await patiently(lambda: self._stub.Charge(request))
+        return _allowance(response.allowance)
 
 
 def _need(need: Need) -> pb.Need:
