@@ -3,15 +3,18 @@
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from taor_orchestrator.build import BuildState
 from taor_orchestrator.ports import LeaseLost
 from tests.contract.dispatch import test_dispatch as dispatch
 from tests.contract.dispatch import test_fences as fences
+from tests.contract.dispatch import test_people as people
 from tests.contract.dispatch import test_waking as waking
 from tests.contract.dispatch.conftest import Bench
 from tests.support.postgres import MigratedDatabase
@@ -33,6 +36,8 @@ class Mutant:
     also: tuple[str, str] = ("", "")
     """A second place, where the first one alone changes nothing because both guard the same."""
 
+
+does_not_wait = people.test_a_build_does_not_wait_when_something_has_come_up
 
 MUTANTS = [
     Mutant(
@@ -126,6 +131,34 @@ MUTANTS = [
         "AND b.denied_version < risen.version)",
         "AND b.denied_version <= risen.version)",
         waking.test_only_who_was_denied_below_the_version_is_woken,
+    ),
+    Mutant(
+        "an answer on the way to rest is slept through",
+        "inbox",
+        " AND wake_generation = p_wake_generation\n      AND NOT cancel_requested",
+        "\n      AND NOT cancel_requested",
+        partial(does_not_wait, state=BuildState.WAITING_ANSWER, meanwhile="answered"),
+    ),
+    Mutant(
+        "a wait ignores a pause",
+        "inbox",
+        " AND pause_requested = (p_state = 'PAUSED')",
+        "",
+        partial(does_not_wait, state=BuildState.WAITING_ANSWER, meanwhile="resumed or paused"),
+    ),
+    Mutant(
+        "a wait ignores the epoch",
+        "inbox",
+        "AND epoch = p_epoch AND state = 'RUNNING'",
+        "AND state = 'RUNNING'",
+        partial(does_not_wait, state=BuildState.WAITING_ANSWER, meanwhile="taken"),
+    ),
+    Mutant(
+        "an answer wakes nobody",
+        "inbox",
+        "PERFORM wake_build(p_build_id, 'answered')",
+        "NULL",
+        partial(does_not_wait, state=BuildState.WAITING_ANSWER, meanwhile="answered"),
     ),
 ]
 

@@ -11,13 +11,26 @@ from types import CodeType, FunctionType
 
 import pytest
 
-from taor_orchestrator import closing, payment, recovery, takeover, tenure, toolrun, turn
+from taor_orchestrator import (
+    closing,
+    inbox,
+    listening,
+    payment,
+    recovery,
+    strikes,
+    takeover,
+    tenure,
+    toolrun,
+    turn,
+)
 from taor_orchestrator.model.port import Outcome
 from taor_orchestrator.money import Hold, HoldState
 from taor_orchestrator.toolset import OperationState
 from tests.unit.orchestrator import test_hand_over as hand_over
 from tests.unit.orchestrator import test_loop as loop
+from tests.unit.orchestrator import test_people as people
 from tests.unit.orchestrator import test_recovery as rules
+from tests.unit.orchestrator import test_strikes as struck
 from tests.unit.orchestrator import test_take_over as take_over
 
 # Pure rules are tested by plain functions, the loop by coroutines.
@@ -145,6 +158,41 @@ MUTANTS = [
         "if ports.lease.cancel_requested.is_set():",
         "if False:",
         loop.test_a_cancellation_while_money_is_reserved_costs_nothing,
+    ),
+    Mutant(
+        "a text that the log carries is read again",
+        inbox.unread,
+        "if item.inbox_id not in carried",
+        "if True",
+        people.test_a_steer_stands_in_one_entry_whatever_is_killed,
+    ),
+    Mutant(
+        "the log does not name what it carries",
+        listening.pass_on,
+        ", inbox_ids=ids",
+        "",
+        people.test_a_steer_is_read_before_the_next_call,
+    ),
+    Mutant(
+        "an answer between look and rest is slept through",
+        closing.wait_for_answer,
+        "BuildState.WAITING_ANSWER, wake_generation)",
+        "BuildState.WAITING_ANSWER, await tenure.ports.builds.wake_generation(tenure.claim))",
+        people.test_an_answer_that_arrives_while_the_build_goes_to_rest_is_not_lost,
+    ),
+    Mutant(
+        "the agent goes on without its answer",
+        recovery._after_results,
+        "return Await()",
+        "return Think()",
+        people.test_a_question_rests_until_it_is_answered,
+    ),
+    Mutant(
+        "a repetition counts as another approach",
+        strikes._after,
+        "{**runs, approach: runs.get(approach, 0) + 1}",
+        "{**runs, (command, len(runs)): 1}",
+        struck.test_a_repetition_is_no_approach_but_a_strike,
     ),
 ]
 
