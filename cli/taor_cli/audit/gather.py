@@ -36,7 +36,7 @@ from taor_cli.events import Event
 from taor_cli.exits import ThingFailedError
 
 STREAM_SECONDS = 60.0
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 20.0
 MAX_JOURNAL_ROWS = 500_000
 
 

@@ -65,25 +65,27 @@ class RowDispatch(Dispatch):
 
     async def run(self, work: Work, stopping: asyncio.Event) -> None:
         """Claim builds and work on them until `stopping` is set, then hand them over."""
+        claiming = asyncio.create_task(self._claim_until(stopping, work))
         beside = [
             asyncio.create_task(listen(self._dsn, self._due.set, self._hint)),
             asyncio.create_task(self._every(BEAT_SECONDS, self._beat)),
             asyncio.create_task(self._every(POLL_SECONDS, self._wake_due)),
-            asyncio.create_task(self._claim_forever(work)),
+            claiming,
         ]
         stopped = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait([*beside, stopped], return_when=asyncio.FIRST_COMPLETED)
             if not stopping.is_set():
                 raise next(task.exception() for task in beside if task.done()) or AssertionError("a loop ended")
-            beside.pop().cancel()
+            self._due.set()
+            await claiming  # a claim that is under way is ours, and must be handed over with the others
             await self._hand_over()
         finally:
             for task in (*beside, stopped):
                 task.cancel()
 
-    async def _claim_forever(self, work: Work) -> None:
-        while True:
+    async def _claim_until(self, stopping: asyncio.Event, work: Work) -> None:
+        while not stopping.is_set():
             self._due.clear()
             claimed = await self._claim(work)
             if claimed < CLAIM_BATCH:
