@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant(
         "an unknown outcome is refunded",
         turn._book,
-        "budget.charge(tenure.claim, grant.rid, failure.kind.value)",
-        "budget.release(tenure.claim, grant.rid, failure.kind.value)",
+        "tenure.learn(await tenure.ports.budget.charge(tenure.claim, grant.rid, failure.kind.value))",
+        "await tenure.ports.budget.release(tenure.claim, grant.rid, failure.kind.value)",
         partial(loop.test_a_failed_call_is_repeated_under_a_new_id, outcome=Outcome.UNKNOWN, state="CHARGED"),
     ),
     Mutant(
