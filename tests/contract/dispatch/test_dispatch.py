@@ -33,8 +33,12 @@ async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], t
 
 
 async def run_here(bench: Bench, work: Callable[[Claim, Lease], Awaitable[Ending]], done: asyncio.Event) -> None:
-    """Run dispatch in this process until `done` is set."""
-    await asyncio.wait_for(row_dispatch(bench.dsn, bench.pool).run(work, done), 60)
+    """Run dispatch in this process until `done` is set; what is claimed in that moment is handed over at once."""
+
+    async def until_done(claim: Claim, lease: Lease) -> Ending:
+        return HandedOver() if done.is_set() else await work(claim, lease)
+
+    await asyncio.wait_for(row_dispatch(bench.dsn, bench.pool).run(until_done, done), 60)
 
 
 async def test_a_build_starts_within_a_second(bench: Bench, start_worker: StartWorker) -> None:
