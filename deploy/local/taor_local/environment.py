@@ -16,18 +16,34 @@ PROXY = (
     "SSL_CERT_DIR",
 )
 MODEL = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")
+# The sandbox service's own providers: a bucket for snapshots, and E2B.
+SANDBOX = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "E2B_API_KEY",
+    "E2B_DOMAIN",
+    "E2B_API_URL",
+    "E2B_SANDBOX_URL",
+)
 
 
 def for_supervisor(caller: Mapping[str, str]) -> dict[str, str]:
     """Choose what the detached supervisor keeps, to hand parts of it on."""
     ours = {name: value for name, value in caller.items() if name.startswith("TAOR_")}
-    return _pick(caller, EVERYBODY + PROXY + MODEL) | ours
+    return _pick(caller, EVERYBODY + PROXY + MODEL + SANDBOX) | ours
 
 
 def for_service(service: str, caller: Mapping[str, str]) -> dict[str, str]:
-    """Choose what a service gets: the basics, and the settings that carry its own name (TAOR_BUDGET_…)."""
+    """Choose what a service gets: the basics, and the settings that carry its own name (TAOR_BUDGET_…) or its providers'."""
     prefix = f"TAOR_{service.upper()}_"
-    return _pick(caller, EVERYBODY) | {name: value for name, value in caller.items() if name.startswith(prefix)}
+    providers = SANDBOX if service == "sandbox" else ()
+    return _pick(caller, EVERYBODY + providers) | {
+        name: value for name, value in caller.items() if name.startswith(prefix)
+    }
 
 
 def for_model_calls(caller: Mapping[str, str]) -> dict[str, str]:
