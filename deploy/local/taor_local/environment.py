@@ -38,7 +38,7 @@ def for_supervisor(caller: Mapping[str, str]) -> dict[str, str]:
 
 
 def for_service(service: str, caller: Mapping[str, str]) -> dict[str, str]:
-    """Choose what a service gets: the basics, and the settings that carry its own name (TAOR_BUDGET_…) or its providers'."""
+    """Choose what a service gets: the basics, its providers' keys, and what carries its own name (TAOR_BUDGET_…)."""
     prefix = f"TAOR_{service.upper()}_"
     providers = SANDBOX if service == "sandbox" else ()
     return _pick(caller, EVERYBODY + providers) | {

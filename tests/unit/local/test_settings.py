@@ -10,7 +10,7 @@ from taor_local.folders import Folders
 from taor_local.postgres import Cluster
 from taor_local.settings import Home, settings_of
 
-CALLER = {"PATH": "/bin", "ANTHROPIC_API_KEY": "the-key", "AWS_SECRET_ACCESS_KEY": "the-canary"}
+CALLER = {"PATH": "/bin", "ANTHROPIC_API_KEY": "the-key", "GITHUB_TOKEN": "the-canary"}
 
 
 def home(folder: Path, caller: dict[str, str]) -> Home:
