@@ -56,7 +56,7 @@ class SandboxConfig:
     )
     egress_allow: str = field(
         env="TAOR_SANDBOX_EGRESS_ALLOW",
-        help="hosts that commands may reach, with commas: names, *.suffixes, and the groups registries and git",
+        help="hosts that commands may reach, with commas: names, *.suffixes, and the group git",
         default="",
         check=_allow_list,
     )

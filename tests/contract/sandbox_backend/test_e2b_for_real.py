@@ -21,7 +21,7 @@ async def test_a_sandbox_is_made_used_frozen_paused_woken_and_destroyed() -> Non
         sandbox_url=os.environ.get("E2B_SANDBOX_URL", ""),
         template=os.environ.get("TAOR_SANDBOX_E2B_TEMPLATE", "base"),
         lifetime_seconds=300,
-        allowed_hosts=("idx.test",),
+        allowed_hosts=("github.com",),
     )
     backend = await open_backend(settings)
     key = f"{uuid.uuid4()}/1"
