@@ -2,7 +2,12 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.postgres", "tests.support.installation", "tests.support.optin", "tests.support.seaweed"]
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.installation",
+    "tests.support.optin",
+    "tests.support.seaweed",
+]
 
 # A noisy machine is no finding: how long an example takes is for the benchmarks.
 settings.register_profile("taor", deadline=None)
