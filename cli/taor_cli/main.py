@@ -59,6 +59,7 @@ with --token-file FILE for an installation elsewhere (or TAOR_TARGET, TAOR_TOKEN
 From a checkout, ./taor also knows:
   test     run the test suite          check    format, lint, types, layers
   bench    measure                     lock     make the lock file anew
+  crash-test, hammer, chaos            kill it at every boundary, starve it, cut its links
 
 \b
 Exit codes:
