@@ -11,7 +11,6 @@ WIRE_FOLDERS = ("clients", "translate", "service")
 # Heavy or replaceable libraries, and the one place that knows them.
 ADAPTERS = {
     "anthropic": ("services/orchestrator/taor_orchestrator/model/",),
-    "pgqueuer": ("services/orchestrator/taor_orchestrator/dispatch/",),
     "e2b": ("services/sandbox/taor_sandbox/backends/e2b/", "deploy/simulators/e2b/", "tests/contract/e2b_simulator/"),
     "boto3": ("services/sandbox/taor_sandbox/blobs/s3",),
     "aiobotocore": ("services/sandbox/taor_sandbox/blobs/s3",),

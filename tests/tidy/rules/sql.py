@@ -10,7 +10,6 @@ from tests.tidy.source import Finding, Source
 OTHER_HOMES = {
     "services/chassis/taor_chassis/migrations.py": "keeps the books about what it applied",
     "deploy/local/taor_local/databases.py": "makes the roles and databases that the services find",
-    "services/orchestrator/taor_orchestrator/dispatch/pgqueuer.py": "fences the queue's own statements",
 }
 # Tables that belong to no tenant, and why.
 SHARED_TABLES = {
