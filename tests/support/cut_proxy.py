@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -38,7 +39,7 @@ class CutProxy:
         self.connections = 0
         """How many there were so far."""
         self._fault = Fault.NONE
-        self._bytes_left: int | None = None
+        self._answer_bytes_left = self._request_bytes_left = math.inf
         self._changed = asyncio.Condition()
         self._ways: set[_Way] = set()
         self._serving: set[asyncio.Task[None]] = set()
@@ -60,9 +61,13 @@ class CutProxy:
         async with self._changed:
             self._changed.notify_all()
 
-    def cut_after(self, answer_bytes: int) -> None:
-        """Cut by itself, once that many more bytes have come from the server; the last piece is cut in its midst."""
-        self._bytes_left = answer_bytes
+    def cut_after(self, *, answer_bytes: int | None = None, request_bytes: int | None = None) -> None:
+        """Cut by itself, once that many more bytes have come from the server, or from its clients.
+
+        The last piece is cut in its midst: so it is certain that a longer transfer fails, however fast it is.
+        """
+        self._answer_bytes_left = math.inf if answer_bytes is None else answer_bytes
+        self._request_bytes_left = math.inf if request_bytes is None else request_bytes
 
     def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on one client's connection until either side ends it."""
@@ -107,21 +112,24 @@ class CutProxy:
                     await asyncio.sleep(self.delay_seconds)
                 async with self._changed:
                     await self._changed.wait_for(lambda: not self._holds_back(answers=answers))
-                writer.write(piece if not answers else self._within(piece))
+                writer.write(self._within(piece, answers=answers))
                 await writer.drain()
-                if self._bytes_left == 0:
-                    self._bytes_left = None
+                if not (self._answer_bytes_left and self._request_bytes_left):
+                    self.cut_after()
                     await self.set(Fault.CUT)
 
     def _holds_back(self, *, answers: bool) -> bool:
         return self._fault is Fault.BLACK_HOLE or (answers and self._fault is Fault.MUTE)
 
-    def _within(self, piece: bytes) -> bytes:
-        if self._bytes_left is None:
-            return piece
-        piece = piece[: self._bytes_left]
-        self._bytes_left -= len(piece)
-        return piece
+    def _within(self, piece: bytes, *, answers: bool) -> bytes:
+        """As much of it as may still pass."""
+        left = self._answer_bytes_left if answers else self._request_bytes_left
+        passed = piece[: int(min(left, len(piece)))]
+        if answers:
+            self._answer_bytes_left -= len(passed)
+        else:
+            self._request_bytes_left -= len(passed)
+        return passed
 
     def _end(self, way: "_Way") -> None:
         _reset(way.client)

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from taor_local.launch import Launch
 from tests.support.postgres import owned_folder, roomy_folder
@@ -87,11 +90,11 @@ class Seaweed:
         )  # fmt: skip
 
     def _answers(self) -> bool:
-        """A volume takes contents, and the bucket refuses strangers; one that is not there is not found."""
+        """A volume takes contents, and the bucket can be listed: for a while after a start, it is told as not there."""
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-        assign = f"http://127.0.0.1:{self.ports['master']}/dir/assign"
-        return _status(assign) == 200 and _status(f"{self.endpoint}/{BUCKET}?list-type=2") == 403
+        assign = urllib.request.Request(f"http://127.0.0.1:{self.ports['master']}/dir/assign")
+        return _status(assign) == 200 and _status(_signed(f"{self.endpoint}/{BUCKET}?list-type=2&max-keys=1")) == 200
 
 
 @pytest.fixture(scope="session")
@@ -125,9 +128,16 @@ def _running() -> Iterator[Seaweed]:
     folder.remove()
 
 
-def _status(url: str) -> int | None:
+def _signed(url: str) -> urllib.request.Request:
+    """A GET with the store's key."""
+    request = AWSRequest("GET", url)
+    S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(request)
+    return urllib.request.Request(url, headers=dict(request.headers))
+
+
+def _status(request: urllib.request.Request) -> int | None:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(request, timeout=2) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as refusal:
         refusal.close()

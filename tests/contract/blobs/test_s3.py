@@ -72,6 +72,7 @@ async def test_a_broken_connection_is_continued_where_it_broke(bucket: Bucket) -
 async def test_a_killed_store_keeps_what_it_has_acknowledged(own_seaweed: Seaweed, s3_credentials: None) -> None:
     bodies = {hashlib.sha256(body).hexdigest(): body for body in (b"%d" % n * 5_000 for n in range(60))}
     acknowledged: list[str] = []
+    killed = asyncio.Event()
     async with running_s3(Bucket(BUCKET, own_seaweed.endpoint)) as blobs:
 
         async def put(sha256: str) -> None:
@@ -79,8 +80,15 @@ async def test_a_killed_store_keeps_what_it_has_acknowledged(own_seaweed: Seawee
             acknowledged.append(sha256)
             if len(acknowledged) == 20:
                 own_seaweed.kill()
+                killed.set()
 
-        outcomes = await asyncio.gather(*map(put, bodies), return_exceptions=True)
+        async def put_afterwards(sha256: str) -> None:
+            await killed.wait()
+            await put(sha256)
+
+        hashes = list(bodies)
+        puts = [*map(put, hashes[:40]), *map(put_afterwards, hashes[40:])]
+        outcomes = await asyncio.gather(*puts, return_exceptions=True)
         failures = [each for each in outcomes if each is not None]
         assert failures
         assert all(isinstance(each, BlobError) for each in failures)

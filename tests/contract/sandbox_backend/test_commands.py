@@ -102,7 +102,7 @@ async def test_what_was_never_claimed_is_unclaimed(sandbox: Sandbox) -> None:
 async def test_a_time_out_kills_the_whole_tree(sandbox: Sandbox) -> None:
     done = await run(sandbox, "setsid sleep 77 & env -i setsid sleep 77 & sleep 77", timeout_seconds=0.3)
     assert (done.exit.status, done.exit.ending) == (137, Ending.TIMEOUT)
-    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm", seconds=1)
+    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm")
 
 
 async def test_kill_ends_the_whole_tree_and_says_killed(sandbox: Sandbox) -> None:
@@ -117,7 +117,7 @@ async def test_kill_ends_the_whole_tree_and_says_killed(sandbox: Sandbox) -> Non
 async def test_a_recorded_command_is_over(sandbox: Sandbox) -> None:
     """What a foreground command leaves behind is killed before its exit is recorded."""
     await run(sandbox, "(sleep 0.3; echo late >> file) & setsid sleep 77 &")
-    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm", seconds=1)
+    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm")
     assert (await run(sandbox, "sleep 0.5; ls")).stdout == ""
 
 

@@ -56,7 +56,7 @@ async def test_a_caller_that_is_cancelled_takes_its_helper_along(sandbox: Sandbo
     await until(sandbox, "[ -e up ]")
     helper.cancel()
     await asyncio.wait([helper])
-    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm", seconds=2)
+    await until(sandbox, "! grep -qsx sleep /proc/[0-9]*/comm")
 
 
 async def test_many_helpers_run_side_by_side(sandbox: Sandbox) -> None:

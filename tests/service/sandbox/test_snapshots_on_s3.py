@@ -1,6 +1,5 @@
-"""Snapshots in a bucket of a real S3 server, which is killed while they are taken and while they are restored."""
+"""Snapshots in a bucket of a real S3 server, which is cut off and killed while they are taken and restored."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -11,15 +10,27 @@ from taor.sandbox.v1 import sandbox_pb2 as pb
 from taor_sandbox.app import running_backend, running_blobs
 from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness, reason_of
+from tests.support.cut_proxy import CutProxy, Fault, cut_proxy
 from tests.support.seaweed import BUCKET, Seaweed
 
+MANY_FILES_COUNT = 300
+MANY_FILES_BYTES = MANY_FILES_COUNT * 20_000
 MANY_FILES = 'for i in $(seq 300); do head -c 20000 /dev/urandom > "f$i"; done; sha256sum f* | sha256sum'
 
 
 @pytest.fixture
-async def on_s3(sandbox_config: SandboxConfig, own_seaweed: Seaweed, s3_credentials: None) -> AsyncIterator[Harness]:
+async def way_to_s3(own_seaweed: Seaweed) -> AsyncIterator[tuple[CutProxy, str]]:
+    """What lies between the service and its store, and where the service finds it."""
+    async with cut_proxy(own_seaweed.endpoint.removeprefix("http://")) as (proxy, address):
+        yield proxy, f"http://{address}"
+
+
+@pytest.fixture
+async def on_s3(
+    sandbox_config: SandboxConfig, way_to_s3: tuple[CutProxy, str], s3_credentials: None
+) -> AsyncIterator[Harness]:
     """A service whose snapshots go into a bucket."""
-    config = replace(sandbox_config, s3_bucket=BUCKET, s3_endpoint=own_seaweed.endpoint, s3_prefix="taor/")
+    config = replace(sandbox_config, s3_bucket=BUCKET, s3_endpoint=way_to_s3[1], s3_prefix="taor/")
     async with running_backend(config) as backend:
         harness = Harness(config, backend)
         await harness.start()
@@ -64,18 +75,22 @@ async def test_a_failing_store_is_visible_and_fails_nothing_else(on_s3: Harness,
     assert (await on_s3.state()).failed_snapshots == 0
 
 
-async def test_no_snapshot_is_published_without_its_contents(on_s3: Harness, own_seaweed: Seaweed) -> None:
+async def test_no_snapshot_is_published_without_its_contents(
+    on_s3: Harness, own_seaweed: Seaweed, way_to_s3: tuple[CutProxy, str]
+) -> None:
+    way, _ = way_to_s3
     await on_s3.attach()
     before = await on_s3.bash(1, MANY_FILES)
-    taking = asyncio.ensure_future(on_s3.snapshot())
-    await on_s3.until(lambda: stored(on_s3), lambda hashes: len(hashes) >= 20)
-    own_seaweed.kill()
+    way.cut_after(request_bytes=MANY_FILES_BYTES // 3)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await taking
+        await on_s3.snapshot()
     assert reason_of(raised) == "SNAPSHOT_FAILED"
+    own_seaweed.kill()
     listed = await on_s3.stub.ListSnapshots(pb.ListSnapshotsRequest(build_id=on_s3.build_id))
     assert list(listed.snapshots) == []
     own_seaweed.start()
+    await way.set(Fault.NONE)
+    assert 0 < len(await stored(on_s3)) < MANY_FILES_COUNT
     assert (await on_s3.snapshot()).file_count == 300
     await on_s3.release(pb.ReleaseSandboxRequest.DESTROY)
     await on_s3.attach()

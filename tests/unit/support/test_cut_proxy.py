@@ -135,13 +135,24 @@ async def test_a_half_open_server_does_not_know_that_its_client_is_gone() -> Non
 
 async def test_it_cuts_after_that_many_bytes_of_an_answer() -> None:
     async with echo_behind_proxy() as (_, proxy, address), connected(address) as (reader, writer):
-        proxy.cut_after(8)
+        proxy.cut_after(answer_bytes=8)
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
         writer.write(b"hello")
         await until(lambda: proxy.fault is Fault.CUT)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(5)
+
+
+async def test_it_cuts_after_that_many_bytes_of_a_request_and_for_good() -> None:
+    async with echo_behind_proxy() as (_, proxy, address):
+        async with connected(address) as (reader, writer):
+            proxy.cut_after(request_bytes=8)
+            writer.write(b"hello, hello")
+            assert await is_reset(reader)
+            assert proxy.fault is Fault.CUT
+        async with connected(address) as (reader, _):
+            assert await is_reset(reader)
 
 
 async def test_it_can_be_slow() -> None:
