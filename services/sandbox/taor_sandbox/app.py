@@ -18,11 +18,13 @@ from taor_sandbox.backends.port import Backend, Limits
 from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.blobs.port import Blobs
 from taor_sandbox.claims import Claims
+from taor_sandbox.comparison import Comparison
 from taor_sandbox.config import BackendName, SandboxConfig
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.download import Download
 from taor_sandbox.egress.allowlist import AllowList
 from taor_sandbox.egress.gateway import Gateway
+from taor_sandbox.forks import Forks
 from taor_sandbox.generations import Generations, Stores
 from taor_sandbox.journal import Journal
 from taor_sandbox.operations import Dispatcher
@@ -35,6 +37,7 @@ from taor_sandbox.service import Rooms, SandboxService
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.snapshots import SnapshotTaker
 from taor_sandbox.store.builds import Builds
+from taor_sandbox.store.forks import ForkRows
 from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
 from taor_sandbox.store.snapshots import Snapshots
@@ -72,9 +75,10 @@ async def assembled(
         download = Download(claims, sessions, snapshots, blobs, SystemIds())
         preview = PreviewServer(builds, sessions, Tokens(config.token), SystemClock())
         reaper = Reaper(builds, sandboxes, snapshots, sessions, destroyer, backend, blobs)
+        forks = ForkRows(pool, snapshots)
         rooms = Rooms(
-            claims, generations, dispatcher, operations, taker, snapshots, release, download, preview,
-            backend_name=config.backend.value,
+            claims, generations, dispatcher, operations, taker, snapshots, release, download, preview, Forks(forks),
+            Comparison(forks, blobs), backend_name=config.backend.value,
         )  # fmt: skip
         service = SandboxService(rooms, SystemClock(), stopping)
         async with preview.running(config.preview_listen), background(adopt(builds, sessions), reaper.run()):

@@ -12,6 +12,9 @@ ServiceError                      (taor_chassis.errors)
     ├── SandboxUnavailable        SANDBOX_UNAVAILABLE      not made or reached in time: try again
     ├── IsolationUnavailable      ISOLATION_UNAVAILABLE    this machine cannot isolate
     ├── NoFiles                   NO_FILES                 neither sandbox nor snapshot
+    ├── NoSnapshot                NO_SNAPSHOT              none is of exactly that moment
+    ├── ProjectMismatch           PROJECT_MISMATCH         the builds are of different projects
+    ├── ForkConflict              FORK_CONFLICT            the build is here already, and not as this fork
     ├── GitMissing                GIT_MISSING              no git inside, so no bundle
     ├── SandboxNotRunning         SANDBOX_NOT_RUNNING      what is asked for is made inside
     ├── SnapshotFailed            SNAPSHOT_FAILED          the files could not be saved now: try again
@@ -128,6 +131,37 @@ class NoFiles(Refused):
 
     def __init__(self) -> None:
         super().__init__("this build has no files: its sandbox is gone and no snapshot was taken")
+
+
+class NoSnapshot(Refused):
+    """No snapshot holds the files of exactly a moment."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "NO_SNAPSHOT"
+
+    def __init__(self, build_id: str, log_sequence: int) -> None:
+        message = f"no snapshot of the build {build_id} holds its files as they stood after log entry {log_sequence}"
+        super().__init__(message, build_id=build_id, log_sequence=str(log_sequence))
+
+
+class ProjectMismatch(Refused):
+    """Files stay within their project."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "PROJECT_MISMATCH"
+
+    def __init__(self, build_id: str) -> None:
+        super().__init__(f"the build {build_id} belongs to another project", build_id=build_id)
+
+
+class ForkConflict(Refused):
+    """The new build is not new."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+    reason = "FORK_CONFLICT"
+
+    def __init__(self, build_id: str) -> None:
+        super().__init__(f"the build {build_id} is here already, and not as this fork", build_id=build_id)
 
 
 class GitMissing(Refused):

@@ -141,7 +141,14 @@ class DoneOperation:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A published snapshot of a project's files."""
+class Moment(NamedTuple):
+    """A moment of a build: after the answer in an entry of its log, with all operations of it."""
+
+    key: BuildKey
+    log_sequence: int
+
+
+    """A published snapshot of a project's files; a fork has inherited the one of generation 0."""
 
     snapshot_id: str
     generation: int

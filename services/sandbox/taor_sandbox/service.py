@@ -16,9 +16,11 @@ from taor_chassis.telemetry import bind
 from taor_chassis.validation import require_between, require_text
 from taor_sandbox import translate
 from taor_sandbox.claims import Claims
+from taor_sandbox.comparison import Comparison
 from taor_sandbox.download import Download
 from taor_sandbox.draining import until
 from taor_sandbox.errors import PreviewUnavailable
+from taor_sandbox.forks import Forks
 from taor_sandbox.generations import Generations
 from taor_sandbox.operations import Dispatcher, Finished
 from taor_sandbox.preview import PreviewServer
@@ -52,6 +54,8 @@ class Rooms:
     release: Release
     download: Download
     preview: PreviewServer
+    forks: Forks
+    comparison: Comparison
     backend_name: str
 
 
@@ -126,8 +130,29 @@ class SandboxService(SandboxServiceServicer):
 
     async def ListSnapshots(self, request: pb.ListSnapshotsRequest, context: Context) -> pb.ListSnapshotsResponse:
         """The published snapshots."""
-        listed = await self._rooms.snapshots.list(_key(request.build_id), _MOST_SNAPSHOTS)
-        return pb.ListSnapshotsResponse(snapshots=map(translate.snapshot, listed))
+        key = _key(request.build_id)
+        listed = await self._rooms.snapshots.list(key, _MOST_SNAPSHOTS)
+        after = await self._rooms.snapshots.next_sequences(key, listed)
+        return pb.ListSnapshotsResponse(
+            snapshots=[translate.snapshot(each, after.get(each.snapshot_id, 0)) for each in listed],
+            first_log_sequence=await self._rooms.snapshots.first_sequence(key),
+        )
+
+    async def PinSnapshot(self, request: pb.PinSnapshotRequest, context: Context) -> pb.PinSnapshotResponse:
+        """Give a new build the files of another one."""
+        key = _key(request.build_id)
+        project_id = require_text("project_id", request.project_id, max_bytes=_MAX_ID_BYTES)
+        origin = translate.moment(key.tenant_id, request.origin_build_id, request.log_sequence)
+        pinned = await self._rooms.forks.pin(key, project_id, origin)
+        return pb.PinSnapshotResponse(snapshot=translate.snapshot(pinned) if pinned else None)
+
+    async def DiffSnapshots(self, request: pb.DiffSnapshotsRequest, context: Context) -> pb.DiffSnapshotsResponse:
+        """In which files two moments differ."""
+        tenant_id = current_caller().tenant_id
+        before, after = (
+            translate.moment(tenant_id, each.build_id, each.log_sequence) for each in (request.before, request.after)
+        )
+        return translate.difference(await self._rooms.comparison.compare(before, after))
 
     async def GetSandbox(self, request: pb.GetSandboxRequest, context: Context) -> pb.GetSandboxResponse:
         """Where the sandbox of a build stands."""

@@ -8,9 +8,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
 from taor_chassis.validation import FieldInvalid, FieldMissing, require_between, require_text, within
+from taor_sandbox.changes import shown
+from taor_sandbox.comparison import Difference
 from taor_sandbox.download import Form
 from taor_sandbox.outcome import Failure, Outcome
-from taor_sandbox.records import BuildKey, BuildState, Call, Operation, Position, Snapshot
+from taor_sandbox.records import BuildKey, BuildState, Call, Moment, Operation, Position, Snapshot
 from taor_sandbox.tools.bash import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS
 from taor_sandbox.tools.inputs import (
     Bash,
@@ -186,7 +188,7 @@ def operation(row: Operation) -> pb.Operation:
     )
 
 
-def snapshot(row: Snapshot) -> pb.Snapshot:
+def snapshot(row: Snapshot, next_log_sequence: int = 0) -> pb.Snapshot:
     """The message of a snapshot."""
     return pb.Snapshot(
         snapshot_id=row.snapshot_id,
@@ -197,7 +199,29 @@ def snapshot(row: Snapshot) -> pb.Snapshot:
         file_count=row.file_count,
         file_bytes=row.file_bytes,
         publish_time=timestamp(row.published_at),
+        next_log_sequence=next_log_sequence,
     )
+
+
+def moment(tenant_id: str, build_id: str, log_sequence: int) -> Moment:
+    """A moment of a build; raises FieldInvalid."""
+    return Moment(build_key(tenant_id, build_id), require_between("log_sequence", log_sequence, 1, 2**53))
+
+
+def difference(found: Difference) -> pb.DiffSnapshotsResponse:
+    """The message of a difference."""
+    changes = [
+        pb.FileChange(
+            path=shown(change.path),
+            kind=pb.FileChange.Kind.Value(change.kind.value),
+            before_bytes=change.before.size_bytes if change.before else 0,
+            after_bytes=change.after.size_bytes if change.after else 0,
+            text_diff=diff.text,
+            text_diff_cut=diff.is_cut,
+        )
+        for change, diff in found.files
+    ]
+    return pb.DiffSnapshotsResponse(changes=changes, left_out=found.left_out)
 
 
 def state(value: BuildState) -> pb.GetSandboxResponse.State.ValueType:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.service.sandbox import test_fences as fences
+from tests.service.sandbox import test_fork_rows as forks
 from tests.service.sandbox.rows import Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 
@@ -179,3 +180,31 @@ async def test_the_named_test_catches(mutant: Mutant, migrated_database: Migrate
         await rows.pool.execute(sql.replace(mutant.old, mutant.new))
         with pytest.raises((AssertionError, asyncpg.PostgresError)):
             await mutant.caught_by(rows)
+    Mutant(
+        "the pin of a fork is forgotten, so that retention drops it",
+        "forks",
+        "VALUES (p_tenant, p_build, p_snapshot, 'PUBLISHED', 0, s.covers",
+        "VALUES (p_tenant, p_build, p_snapshot, 'PUBLISHED', 1, s.covers",
+        forks.test_retention_never_takes_what_a_fork_began_with,
+    ),
+    Mutant(
+        "a pin does not name its contents",
+        "forks",
+        "s.manifest_sha256, s.blobs,",
+        "s.manifest_sha256, '{}',",
+        forks.test_a_fork_outlives_the_snapshot_of_its_origin,
+    ),
+    Mutant(
+        "a snapshot within an answer counts as one after it",
+        "forks",
+        "(s.covers_sequence, s.covers_block) = (last.log_sequence, last.block)",
+        "s.covers_sequence = last.log_sequence",
+        forks.test_half_of_an_answer_is_no_moment,
+    ),
+    Mutant(
+        "a fork forgets what was lost",
+        "forks",
+        "AND (o.state = 'LOST' OR ",
+        "AND (false OR ",
+        forks.test_a_fork_knows_where_the_next_command_starts_and_what_was_lost,
+    ),

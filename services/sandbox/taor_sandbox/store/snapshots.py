@@ -19,7 +19,11 @@ INSERT INTO snapshots (tenant_id, build_id, snapshot_id, state, generation, cove
 SELECT $1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM collection
 """
 _PUBLISH = "SELECT publish_snapshot($1, $2, $3, $4, $5)"
-_MARK_BAD = "UPDATE snapshots SET state = 'BAD' WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3"
+# What a fork has inherited cannot be had in any other way: it is tried again, rather than begun without files.
+_MARK_BAD = """
+UPDATE snapshots SET state = 'BAD'
+WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3 AND generation > 0
+"""
 _MARK_FAILED = """
 UPDATE snapshots SET state = 'FAILED', blobs = '{}'
 WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3 AND state = 'PENDING'
@@ -37,7 +41,24 @@ SELECT {_COLUMNS} FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND stat
 ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT $3
 """
 _GET = f"SELECT {_COLUMNS} FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3"
-_PINNED = "SELECT snapshot_id FROM builds WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id IS NOT NULL"
+_PINNED = """
+SELECT snapshot_id FROM builds WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id IS NOT NULL
+UNION SELECT snapshot_id FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND generation = 0
+"""
+_NEXT = """
+SELECT s.snapshot_id, n.log_sequence
+FROM unnest($3::text[]) AS wanted (snapshot_id)
+JOIN snapshots s ON s.tenant_id = $1 AND s.build_id = $2 AND s.snapshot_id = wanted.snapshot_id
+CROSS JOIN LATERAL (
+    SELECT o.log_sequence FROM operations o
+    WHERE o.tenant_id = $1 AND o.build_id = $2 AND (o.log_sequence, o.block) > (s.covers_sequence, s.covers_block)
+    ORDER BY o.log_sequence, o.block LIMIT 1) AS n
+"""
+_FIRST = """
+SELECT coalesce(min(o.log_sequence), 0) FROM operations o
+WHERE o.tenant_id = $1 AND o.build_id = $2 AND o.log_sequence > (
+    SELECT b.fork_sequence FROM builds b WHERE b.tenant_id = $1 AND b.build_id = $2)
+"""
 _LOCK_COLLECTION = "SELECT pg_advisory_xact_lock(hashtextextended('taor_sandbox blobs ' || $1, 0))"
 # BAD ones keep their blobs: a person may yet find out what went wrong.
 _UNUSED = """
@@ -112,13 +133,23 @@ class Snapshots:
         """The published ones, newest first."""
         return [_snapshot(row) for row in await self._pool.fetch(_NEWEST, *key, most)]
 
+    async def next_sequences(self, key: BuildKey, listed: Sequence[Snapshot]) -> dict[str, int]:
+        """For each snapshot that does not cover the last operation, the log entry of the first one after it."""
+        rows = await self._pool.fetch(_NEXT, *key, [each.snapshot_id for each in listed])
+        return {row["snapshot_id"]: row["log_sequence"] for row in rows}
+
+    async def first_sequence(self, key: BuildKey) -> int:
+        """The log entry of the build's own first operation; 0 when there is none."""
+        sequence: int = await self._pool.fetchval(_FIRST, *key)
+        return sequence
+
     async def get(self, key: BuildKey, snapshot_id: str) -> Snapshot | None:
         """One snapshot, in whatever state."""
         row = await self._pool.fetchrow(_GET, *key, snapshot_id)
         return None if row is None else _snapshot(row)
 
     async def pinned(self, key: BuildKey) -> set[str]:
-        """The snapshots that a restore reads, or may read again."""
+        """The snapshots that a restore reads or may read again, and the one that a fork began with."""
         return {row["snapshot_id"] for row in await self._pool.fetch(_PINNED, *key)}
 
     async def abandon_pending(self, tenant_id: str) -> None:
