@@ -33,6 +33,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """A new build, and what it begins with: the log of another build of its project, up to and including `head`."""
+
+    session_id: SessionId
+    origin_build_id: str
+    project_id: str
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The tokens of one model call, as the provider reported them."""
 
@@ -84,16 +94,43 @@ class LogEntry:
 
     place: Place
     content: NewEntry
+    origin_build_id: str = ""
+    """The build that wrote it, where this one has inherited it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The fence and the end of a log."""
+    """The fence and the end of a log, and what has become of it."""
 
     session_id: SessionId
     project_id: str
     epoch: int
-    owner: str
     head: int
+    segments: int
     body_bytes: int
     create_time: datetime
+    append_time: datetime | None
+    close_time: datetime | None
+    delete_time: datetime | None
+    purge_time: datetime | None
+    project_deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An entry without its body."""
+
+    place: Place
+    kind: Kind
+    body_bytes: int
+    body_sha256: bytes
+    inbox_ids: tuple[str, ...]
+    call: ModelCall | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """How far the deletion of a project has come."""
+
+    delete_time: datetime
+    purge_time: datetime | None

@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_TAG_BYTES = 16
+SEAL_BYTES = _NONCE_BYTES + _TAG_BYTES
+"""How many bytes sealing adds."""
 
 
 class Unopened(Exception):

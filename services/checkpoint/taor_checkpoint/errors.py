@@ -9,6 +9,10 @@ ServiceError
     ├── ProjectMismatch            PROJECT_MISMATCH         the log belongs to another project
     ├── LogClosed                  LOG_CLOSED               nothing follows an OUTCOME
     ├── InboxIdRepeated            INBOX_ID_REPEATED        an inbox item may stand in one entry only
+    ├── ProjectDeleted             PROJECT_DELETED          the project was deleted, and its key with it
+    ├── LogExpired                 LOG_EXPIRED              the log was kept for its time after the end, and deleted
+    ├── ForkPointInvalid           FORK_POINT_INVALID       a log cannot be forked at this entry
+    ├── ForkConflict               FORK_CONFLICT            the build has another session already
     ├── EntryCorrupt               ENTRY_CORRUPT            the stored bytes are not those that were appended
     └── ProjectKeyUnreadable       PROJECT_KEY_UNREADABLE   the master key is not the one that wrapped this key
 """
@@ -90,6 +94,48 @@ class InboxIdRepeated(CheckpointError):
 
     def __init__(self, head: int) -> None:
         super().__init__("an inbox id stands in an entry of the log already; read the log again", head=str(head))
+
+
+class ProjectDeleted(CheckpointError):
+    """Nobody can read the project any more, and nothing can begin in it."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "PROJECT_DELETED"
+
+    def __init__(self, project_id: str) -> None:
+        message = f"the project {project_id} was deleted for good; start anew under another project_id"
+        super().__init__(message, project_id=project_id)
+
+
+class LogExpired(CheckpointError):
+    """The build ended longer ago than logs are kept."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "LOG_EXPIRED"
+
+    def __init__(self, build_id: str) -> None:
+        message = f"the log of the build {build_id} was deleted: it ended longer ago than logs are kept"
+        super().__init__(message, build_id=build_id)
+
+
+class ForkPointInvalid(CheckpointError):
+    """The log of the origin has no such beginning."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "FORK_POINT_INVALID"
+
+    def __init__(self, wanted: int, head: int) -> None:
+        super().__init__(f"a log that ends at {head} cannot be forked at {wanted}; name an entry below", head=str(head))
+
+
+class ForkConflict(CheckpointError):
+    """The new build is not new."""
+
+    status = grpc.StatusCode.ALREADY_EXISTS
+    reason = "FORK_CONFLICT"
+
+    def __init__(self, build_id: str) -> None:
+        super().__init__(f"the build {build_id} has a log already that is not this fork", build_id=build_id)
 
 
 class EntryCorrupt(CheckpointError):

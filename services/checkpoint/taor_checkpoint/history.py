@@ -12,7 +12,9 @@ from taor_checkpoint.errors import (
     HeadMoved,
     InboxIdRepeated,
     LogClosed,
+    LogExpired,
     NotAttached,
+    ProjectDeleted,
     ProjectMismatch,
     SessionNotFound,
     StaleEpoch,
@@ -33,7 +35,7 @@ class History:
         self._keyring = keyring
 
     async def attach(self, claim: Claim) -> int:
-        """Raise the fence to a claim, and tell the head of the log; raises StaleEpoch or ProjectMismatch.
+        """Raise the fence to a claim, and tell the head of the log; raises StaleEpoch or another refusal.
 
         The entries up to that head are what stood under the lock: they never change, and no older epoch can append
         after the fence. So the lock ends here, and the log is read without it.
@@ -47,25 +49,34 @@ class History:
                 raise StaleEpoch(attached.epoch)
             case AttachOutcome.PROJECT_MISMATCH:
                 raise ProjectMismatch(claim.session_id.build_id)
+            case AttachOutcome.PROJECT_DELETED:
+                raise ProjectDeleted(claim.project_id)
+            case AttachOutcome.LOG_EXPIRED:
+                raise LogExpired(claim.session_id.build_id)
             case _:
                 assert_never(attached.outcome)
 
     async def append(self, session_id: SessionId, epoch: int, head: int, entries: Sequence[NewEntry]) -> int:
         """Append all entries after `head`, or none; returns the new head, and the same one to a repeated call.
 
-        Raises SessionNotFound, StaleEpoch, NotAttached, HeadMoved, LogClosed or InboxIdRepeated.
+        Raises SessionNotFound, ProjectDeleted, LogExpired, StaleEpoch, NotAttached, HeadMoved, LogClosed or
+        InboxIdRepeated.
         """
         key = await self._keyring.key_of(session_id)
         sealed = [replace(each, body=key.seal_body(each.body, head + n)) for n, each in enumerate(entries, start=1)]
         body_bytes = sum(len(entry.body) for entry in entries)
         appended = await self._entries.append(session_id, epoch, head, sealed, body_bytes)
-        return _head_or_refusal(session_id, appended)
+        return _head_or_refusal(session_id, key.project_id, appended)
 
     async def session(self, session_id: SessionId) -> Session:
-        """The fence and the head of a log; raises SessionNotFound."""
+        """The fence and the head of a log; raises SessionNotFound, ProjectDeleted or LogExpired."""
         session = await self._sessions.session(session_id)
         if session is None:
             raise SessionNotFound(session_id.build_id)
+        if session.project_deleted:
+            raise ProjectDeleted(session.project_id)
+        if session.delete_time is not None:
+            raise LogExpired(session_id.build_id)
         return session
 
     async def read(self, session_id: SessionId, wanted: Range) -> AsyncIterator[list[LogEntry]]:
@@ -77,19 +88,24 @@ class History:
         after = wanted.after
         while after < wanted.up_to:
             page = await self._entries.page(session_id, Range(after, wanted.up_to), CHUNK_BYTES)
-            chunk = [_opened(entry, after + n, key) for n, entry in enumerate(page, start=1)]
-            if not chunk:
+            if not page or page[0].place.sequence != after + 1:
+                await self.session(session_id)  # it may have been deleted between two chunks
                 raise EntryCorrupt(after + 1)
+            chunk = [_opened(entry, after + n, key) for n, entry in enumerate(page, start=1)]
             yield chunk
             after += len(chunk)
 
 
-def _head_or_refusal(session_id: SessionId, appended: Appended) -> int:
+def _head_or_refusal(session_id: SessionId, project_id: str, appended: Appended) -> int:
     match appended.outcome:
         case Outcome.DONE:
             return appended.head
         case Outcome.SESSION_NOT_FOUND:
             raise SessionNotFound(session_id.build_id)
+        case Outcome.PROJECT_DELETED:
+            raise ProjectDeleted(project_id)
+        case Outcome.LOG_EXPIRED:
+            raise LogExpired(session_id.build_id)
         case Outcome.STALE_EPOCH:
             raise StaleEpoch(appended.epoch)
         case Outcome.NOT_ATTACHED:

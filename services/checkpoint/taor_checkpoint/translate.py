@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from taor.checkpoint.v1 import checkpoint_pb2 as pb
@@ -17,7 +17,19 @@ from taor_chassis.validation import (
     require_text,
     within,
 )
-from taor_checkpoint.entries import Claim, Kind, LogEntry, ModelCall, NewEntry, Session, SessionId, Usage
+from taor_checkpoint.entries import (
+    Claim,
+    Deletion,
+    Fork,
+    Kind,
+    LogEntry,
+    ModelCall,
+    NewEntry,
+    Session,
+    SessionId,
+    Usage,
+)
+from taor_checkpoint.inspection import Inspected
 
 MAX_ID_BYTES = 200
 MAX_ENTRY_BYTES = 8 << 20
@@ -50,6 +62,16 @@ def claim_of(tenant_id: str, request: pb.AttachBuildRequest) -> Claim:
     )
 
 
+def fork_of(tenant_id: str, request: pb.ForkSessionRequest) -> Fork:
+    """The fork that a caller asks for."""
+    return Fork(
+        session_id_of(tenant_id, request.build_id),
+        require_text("origin_build_id", request.origin_build_id, max_bytes=MAX_ID_BYTES),
+        require_text("project_id", request.project_id, max_bytes=MAX_ID_BYTES),
+        require_between("head", request.head, 1, _MAX_EPOCH),
+    )
+
+
 def epoch_of(epoch: int) -> int:
     """An epoch as the orchestrator counts them, from 1."""
     return require_between("epoch", epoch, 1, _MAX_EPOCH)
@@ -79,6 +101,7 @@ def wire_entry_of(entry: LogEntry) -> pb.LogEntry:
         body_sha256=content.body_sha256,
         inbox_ids=content.inbox_ids,
         call=None if content.call is None else _wire_call_of(content.call),
+        origin_build_id=entry.origin_build_id,
     )
     wire.append_time.FromDatetime(place.append_time)
     return wire
@@ -95,6 +118,48 @@ def wire_session_of(session: Session) -> pb.GetSessionResponse:
     )
     wire.create_time.FromDatetime(session.create_time)
     return wire
+
+
+def wire_listed_session_of(session: Session) -> pb.Session:
+    """A session as a list shows it."""
+    return pb.Session(
+        build_id=session.session_id.build_id,
+        project_id=session.project_id,
+        epoch=session.epoch,
+        head=session.head,
+        segments=session.segments,
+        body_bytes=session.body_bytes,
+        create_time=_wire_time_of(session.create_time),
+        append_time=_wire_time_of(session.append_time),
+        close_time=_wire_time_of(session.close_time),
+        delete_time=_wire_time_of(session.delete_time),
+        purge_time=_wire_time_of(session.purge_time),
+    )
+
+
+def wire_deletion_of(deletion: Deletion) -> pb.DeleteProjectResponse:
+    """How far a deletion has come, as it is sent."""
+    return pb.DeleteProjectResponse(
+        delete_time=_wire_time_of(deletion.delete_time), purge_time=_wire_time_of(deletion.purge_time)
+    )
+
+
+def wire_inspected_of(inspected: Inspected) -> pb.InspectedEntry:
+    """An entry as a person reads it; bytes that are no text are shown by their replacement character."""
+    entry, body = inspected.entry, inspected.body
+    return pb.InspectedEntry(
+        sequence=entry.place.sequence,
+        segment=entry.place.segment,
+        epoch=entry.place.epoch,
+        kind=_WIRE_KINDS[entry.kind],
+        append_time=_wire_time_of(entry.place.append_time),
+        body_bytes=entry.body_bytes,
+        body_sha256=entry.body_sha256.hex(),
+        inbox_ids=entry.inbox_ids,
+        call=None if entry.call is None else _wire_inspected_call_of(entry.call),
+        body=body.decode(errors="replace"),
+        body_cut=inspected.cut,
+    )
 
 
 def _new_entry_of(field: str, entry: pb.LogEntry, rid_prefix: str) -> NewEntry:
@@ -174,6 +239,27 @@ def _wire_call_of(call: ModelCall) -> pb.ModelCall:
         price_id=call.price_id,
         start_time=start_time,
     )
+
+
+def _wire_inspected_call_of(call: ModelCall) -> pb.InspectedCall:
+    return pb.InspectedCall(
+        rid=call.rid,
+        model=call.model,
+        stop_reason=call.stop_reason,
+        usage=None if call.usage is None else _wire_usage_of(call.usage),
+        max_output_tokens=call.max_output_tokens,
+        request_sha256=call.request_sha256.hex(),
+        price_id=call.price_id,
+        start_time=_wire_time_of(call.start_time),
+    )
+
+
+def _wire_time_of(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    wire = Timestamp()
+    wire.FromDatetime(time)
+    return wire
 
 
 def _wire_usage_of(usage: Usage) -> pb.Usage:

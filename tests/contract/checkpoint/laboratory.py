@@ -6,15 +6,18 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from taor_chassis.clock import Clock, SystemClock
 from taor_chassis.database import running_pool
+from taor_checkpoint.deletion import Deletions
 from taor_checkpoint.entries import Claim, Kind, LogEntry, ModelCall, NewEntry, SessionId, Usage
 from taor_checkpoint.envelope import KEY_BYTES, Key
 from taor_checkpoint.history import History
 from taor_checkpoint.keyring import Keyring
+from taor_checkpoint.store.deletions import DeletionStore
 from taor_checkpoint.store.entries import EntryStore, Range
 from taor_checkpoint.store.sessions import SessionStore
 
@@ -22,6 +25,7 @@ STARTED = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MASTER = Key(bytes(KEY_BYTES))
 TENANT = "local"
 PROJECT = "project-1"
+KEEP = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Laboratory:
     pool: asyncpg.Pool
     history: History
     entries: EntryStore
+    sessions: SessionStore
+    deletions: Deletions
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def new_build(self) -> SessionId:
@@ -49,8 +55,8 @@ class Laboratory:
         return [entry async for chunk in self.history.read(build, Range(0, head)) for entry in chunk]
 
     async def wait_until_blocked(self, task: "asyncio.Task[object]", blocked: int) -> None:
-        """Wait until so many connections wait for a lock, or the task has ended without one; at most five seconds."""
-        async with asyncio.timeout(5):
+        """Wait until so many connections wait for a lock, or the task has ended without one; at most a minute."""
+        async with asyncio.timeout(60):
             while not task.done():
                 if await self._waiting() >= blocked:
                     return
@@ -65,12 +71,14 @@ class Laboratory:
 
 
 @asynccontextmanager
-async def running_laboratory(dsn: str, master: Key = MASTER) -> AsyncIterator[Laboratory]:
-    """A laboratory on a migrated database."""
+async def running_laboratory(dsn: str, master: Key = MASTER, clock: Clock | None = None) -> AsyncIterator[Laboratory]:
+    """A laboratory on a migrated database; it keeps the logs of ended builds for KEEP."""
     async with running_pool(dsn, max_size=8) as pool:
         sessions = SessionStore(pool)
         entries = EntryStore(pool)
-        yield Laboratory(pool, History(sessions, entries, Keyring(sessions, master)), entries)
+        keyring = Keyring(sessions, master, clock or SystemClock())
+        deletions = Deletions(DeletionStore(pool), keyring, KEEP)
+        yield Laboratory(pool, History(sessions, entries, keyring), entries, sessions, deletions)
 
 
 def claim(build: SessionId, epoch: int, owner: str | None = None, project_id: str = PROJECT) -> Claim:

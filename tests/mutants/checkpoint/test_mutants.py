@@ -31,6 +31,10 @@ DUPLICATE = (
 DONE = "        outcome := 'DONE';\n        head := p_head + v_count;\n"
 STALE_APPEND = "    ELSIF p_epoch < v_session.epoch THEN\n        outcome := 'STALE_EPOCH';\n"
 LOCK = "p_build_id FOR UPDATE;"
+CLOSES = """\
+            closed = (p_entries[v_count]).kind = 'OUTCOME',
+            close_time = CASE WHEN (p_entries[v_count]).kind = 'OUTCOME' THEN taor_now() END,
+"""
 
 MUTANTS = [
     Mutant(
@@ -101,8 +105,8 @@ MUTANTS = [
     ),
     Mutant(
         "outcome does not close",
-        "closed = (p_entries[v_count]).kind = 'OUTCOME'",
-        "closed = false",
+        CLOSES,
+        "",
         test_append.test_nothing_follows_an_outcome,
     ),
     Mutant(

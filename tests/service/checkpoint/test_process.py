@@ -4,11 +4,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+import asyncpg
 import grpc
+import pytest
+from taor.checkpoint.v1 import checkpoint_pb2 as pb
 from taor.checkpoint.v1.checkpoint_pb2_grpc import CheckpointServiceStub
 
 from taor_chassis.client import open_channel
@@ -30,6 +34,34 @@ async def test_what_was_acknowledged_outlives_a_kill(migrated_database: Migrated
         assert await process.wait() == 0
 
 
+async def test_a_deletion_that_is_killed_in_its_middle_goes_on_after_a_restart(
+    migrated_database: MigratedDatabase, tmp_path: Path
+) -> None:
+    dsn = migrated_database("taor_checkpoint")
+    environment = _environment(dsn, tmp_path)
+    database = await asyncpg.connect(dsn)
+    async with _served(environment) as (process, checkpoint):
+        await attach(checkpoint)
+        for at in range(0, 250, 50):
+            await append(checkpoint, at, *(head() for _ in range(50)))
+        gate = database.transaction()
+        await gate.start()
+        await database.execute("SELECT 1 FROM entries WHERE sequence = 150 FOR UPDATE")
+        await checkpoint.DeleteProject(pb.DeleteProjectRequest(project_id="project-1"))
+        await _until(partial(_is_blocked, database))
+        assert await database.fetchval("SELECT min(sequence) FROM entries") == 101
+        process.kill()
+        await process.wait()
+    await gate.rollback()
+    assert await database.fetchval("SELECT count(*) FROM entries") > 0
+    async with _served(environment) as (process, checkpoint):
+        with pytest.raises(grpc.aio.AioRpcError, match="was deleted for good"):
+            await read(checkpoint)
+        await _until(partial(_is_purged, checkpoint))
+    assert await database.fetchval("SELECT count(*) FROM entries") == 0
+    await database.close()
+
+
 async def test_every_mistake_of_the_environment_is_told() -> None:
     broken = {"PATH": os.environ["PATH"], "TAOR_CHECKPOINT_MASTER_KEY": "c2hvcnQ="}
     process = await asyncio.create_subprocess_exec(
@@ -39,6 +71,27 @@ async def test_every_mistake_of_the_environment_is_told() -> None:
     assert process.returncode == 2
     for word in (b"TAOR_CHECKPOINT_LISTEN", b"TAOR_CHECKPOINT_DSN", b"TAOR_TOKEN", b"has 5 bytes instead of 32"):
         assert word in errors
+
+
+async def _is_purged(checkpoint: Checkpoint) -> bool:
+    deletion = await checkpoint.DeleteProject(pb.DeleteProjectRequest(project_id="project-1"))
+    return deletion.HasField("purge_time")
+
+
+async def _is_blocked(database: asyncpg.Connection) -> bool:
+    """Whether a statement waits for a lock."""
+    blocked: bool = await database.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    return blocked
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.02)
 
 
 def _environment(dsn: str, folder: Path) -> dict[str, str]:
@@ -60,7 +113,7 @@ async def _served(
     )
     try:
         async with open_channel(environment["TAOR_CHECKPOINT_LISTEN"], token=TOKEN) as channel:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await _ready(channel, process)
             yield process, CheckpointServiceStub(channel)
     finally:

@@ -4,7 +4,8 @@
 -- every append a search.
 
 -- Raises the fence, and tells the head and the epoch as they stand under the lock. An equal epoch is accepted from its
--- own owner only, so a repeated attach of one claim is harmless.
+-- own owner only, so a repeated attach of one claim is harmless. The key is share-locked: an attach is either before the
+-- deletion of its project, which then finds its session, or it sees the deletion.
 CREATE OR REPLACE FUNCTION attach_build(
     p_tenant_id text, p_build_id text, p_project_id text, p_epoch bigint, p_owner text, p_wrapped_key bytea,
     OUT outcome text, OUT head bigint, OUT epoch bigint
@@ -14,6 +15,14 @@ DECLARE
 BEGIN
     INSERT INTO project_keys (tenant_id, project_id, wrapped_key)
     VALUES (p_tenant_id, p_project_id, p_wrapped_key) ON CONFLICT DO NOTHING;
+    PERFORM 1 FROM project_keys k
+    WHERE k.tenant_id = p_tenant_id AND k.project_id = p_project_id AND k.delete_time IS NULL FOR SHARE;
+    IF NOT FOUND THEN
+        outcome := 'PROJECT_DELETED';
+        head := 0;
+        epoch := 0;
+        RETURN;
+    END IF;
     INSERT INTO sessions (tenant_id, build_id, project_id, epoch, owner)
     VALUES (p_tenant_id, p_build_id, p_project_id, 0, '') ON CONFLICT DO NOTHING;
 
@@ -23,6 +32,8 @@ BEGIN
     epoch := v_session.epoch;
     IF v_session.project_id <> p_project_id THEN
         outcome := 'PROJECT_MISMATCH';
+    ELSIF v_session.delete_time IS NOT NULL THEN
+        outcome := 'LOG_EXPIRED';
     ELSIF p_epoch < v_session.epoch OR (p_epoch = v_session.epoch AND p_owner <> v_session.owner) THEN
         outcome := 'STALE_EPOCH';
     ELSE
@@ -61,6 +72,10 @@ BEGIN
     -- The epoch comes before the duplicate: a stalled worker must learn that it was replaced, also by its own retry.
     IF v_session.tenant_id IS NULL THEN
         outcome := 'SESSION_NOT_FOUND';
+    ELSIF is_deleted(p_tenant_id, v_session.project_id) THEN
+        outcome := 'PROJECT_DELETED';
+    ELSIF v_session.delete_time IS NOT NULL THEN
+        outcome := 'LOG_EXPIRED';
     ELSIF p_epoch < v_session.epoch THEN
         outcome := 'STALE_EPOCH';
     ELSIF p_epoch > v_session.epoch THEN
@@ -91,6 +106,7 @@ BEGIN
         SET head = p_head + v_count,
             segment = s.segment + (SELECT count(*) FROM unnest(p_entries) n WHERE n.kind = 'HEAD'),
             closed = (p_entries[v_count]).kind = 'OUTCOME',
+            close_time = CASE WHEN (p_entries[v_count]).kind = 'OUTCOME' THEN taor_now() END,
             body_bytes = s.body_bytes + p_body_bytes
         WHERE s.tenant_id = p_tenant_id AND s.build_id = p_build_id;
     END IF;

@@ -6,13 +6,14 @@ from enum import StrEnum
 
 import asyncpg
 
-from taor_checkpoint.entries import Kind, LogEntry, ModelCall, NewEntry, Place, SessionId, Usage
+from taor_checkpoint.entries import Kind, LogEntry, ModelCall, NewEntry, Place, SessionId, Summary, Usage
+from taor_checkpoint.envelope import SEAL_BYTES
 
 APPEND = "SELECT outcome, head, epoch FROM append_entries($1, $2, $3, $4, $5, $6)"
 
 # One page: entries of the range in order, as many as fit into $5 bytes, but at least one.
 PAGE = """
-SELECT sequence, segment, epoch, append_time, kind, sealed_body, body_sha256, inbox_ids, call
+SELECT sequence, segment, epoch, append_time, kind, sealed_body, body_sha256, inbox_ids, call, origin_build_id
 FROM (
     SELECT *, sum(octet_length(sealed_body)) OVER (ORDER BY sequence) AS bytes_so_far
     FROM (
@@ -25,12 +26,20 @@ WHERE bytes_so_far <= $5 OR sequence = $3 + 1
 ORDER BY sequence
 """
 
+# The same without the bodies; $5 is what sealing adds to one.
+SUMMARIES = """
+SELECT sequence, segment, epoch, append_time, kind, octet_length(sealed_body) - $5, body_sha256, inbox_ids, call
+FROM entries WHERE tenant_id = $1 AND build_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4
+"""
+
 
 class Outcome(StrEnum):
     """What an append led to."""
 
     DONE = "DONE"
     SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    PROJECT_DELETED = "PROJECT_DELETED"
+    LOG_EXPIRED = "LOG_EXPIRED"
     STALE_EPOCH = "STALE_EPOCH"
     NOT_ATTACHED = "NOT_ATTACHED"
     HEAD_MOVED = "HEAD_MOVED"
@@ -84,6 +93,11 @@ class EntryStore:
         )
         return [_entry_of(row) for row in rows]
 
+    async def summaries(self, session_id: SessionId, after: int, most: int) -> list[Summary]:
+        """The first entries after a sequence, without their bodies."""
+        rows = await self._pool.fetch(SUMMARIES, session_id.tenant_id, session_id.build_id, after, most, SEAL_BYTES)
+        return [_summary_of(row) for row in rows]
+
 
 def _row_of(entry: NewEntry) -> tuple[object, ...]:
     """An entry in the order of the SQL type new_entry."""
@@ -107,9 +121,16 @@ def _call_row_of(call: ModelCall | None) -> tuple[object, ...] | None:
 
 
 def _entry_of(row: asyncpg.Record) -> LogEntry:
-    sequence, segment, epoch, append_time, kind, body, body_sha256, inbox_ids, call = row
+    sequence, segment, epoch, append_time, kind, body, body_sha256, inbox_ids, call, origin = row
     content = NewEntry(Kind(kind), body, body_sha256, tuple(inbox_ids), None if call is None else _call_of(call))
-    return LogEntry(Place(sequence, segment, epoch, append_time), content)
+    return LogEntry(Place(sequence, segment, epoch, append_time), content, origin or "")
+
+
+def _summary_of(row: asyncpg.Record) -> Summary:
+    sequence, segment, epoch, append_time, kind, body_bytes, body_sha256, inbox_ids, call = row
+    place = Place(sequence, segment, epoch, append_time)
+    record = None if call is None else _call_of(call)
+    return Summary(place, Kind(kind), body_bytes, body_sha256, tuple(inbox_ids), record)
 
 
 def _call_of(row: asyncpg.Record) -> ModelCall:
