@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from importlib import resources
 
 import orjson
 
+from taor_orchestrator import pictures
 from taor_orchestrator.build import Assignment
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.transcript import ToolAnswer, Use
 
-MAX_PICTURE_BYTES = 3_000_000
-"""Of one message: in base64 they take a third more, and an entry of the log may have 8 MiB."""
 _ONE_HOUR = {"type": "ephemeral", "ttl": "1h"}
+_NOTHING = History()
 
 
 def head_body(model: str, *, moving_cache_breakpoint: bool = True) -> bytes:
@@ -44,27 +43,16 @@ def assignment_body(build_id: str, assignment: Assignment) -> bytes:
     return _message("user", [{"type": "text", "text": f"taor-build: {build_id}\n\n{text}", "cache_control": _ONE_HOUR}])
 
 
-def results_body(uses: Sequence[Use], answers: Sequence[ToolAnswer], notes: Sequence[str] = ()) -> bytes:
-    """The user message that answers every tool call of an answer, in its order, and then says `notes`."""
+def results_body(
+    uses: Sequence[Use], answers: Sequence[ToolAnswer], notes: Sequence[str] = (), *, history: History = _NOTHING
+) -> bytes:
+    """The user message after `history` that answers every tool call of an answer, and then says `notes`."""
     results = [
         {"type": "tool_result", "tool_use_id": use.tool_use_id, "content": _content(answer)}
         | ({"is_error": True} if answer.failed else {})
-        for use, answer in zip(uses, _fitting(answers), strict=True)
+        for use, answer in zip(uses, pictures.fitting(answers, history), strict=True)
     ]
     return _message("user", [*results, *({"type": "text", "text": note} for note in notes)])
-
-
-def _fitting(answers: Sequence[ToolAnswer]) -> Iterator[ToolAnswer]:
-    """The answers with as many of their pictures as one entry of the log has room for."""
-    room = MAX_PICTURE_BYTES
-    for answer in answers:
-        size = len(answer.image.content) if answer.image else 0
-        if size > room:
-            hint = "(Too many pictures at once: look at this one by itself.)"
-            yield replace(answer, text=f"{answer.text}\n{hint}", image=None)
-        else:
-            yield answer
-        room -= min(size, room)
 
 
 def _content(answer: ToolAnswer) -> str | list[dict[str, object]]:

@@ -19,8 +19,9 @@ MAX_OUTPUT_TOKENS = 16_384
 """The largest answer that is asked for."""
 PROMPT_MARGIN_TOKENS = 1_024
 """What a provider may add to a prompt beyond its bytes: tool preamble, separators."""
-PICTURE_TOKENS = 5_000
-"""No picture costs more, whatever the size of its file: providers scale it down (Anthropic to 4,784 tokens at most)."""
+PICTURE_TOKENS = 92 * 52
+"""No picture costs more: a token for each 28×28 pixels, and what has more than 2576×1456 pixels is scaled down to that
+(platform.claude.com, "Vision"; older models scale down to a third of it)."""
 GUESSED_RESULT_BYTES = 4_096
 """What the result of one tool call is taken to be, while it is still unknown."""
 HOLD_IDLE_SECONDS = 30.0

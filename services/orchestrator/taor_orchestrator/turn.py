@@ -64,7 +64,8 @@ async def observe(tenure: Tenure, answer: Entry, logged: asyncio.Future[None] | 
     notes, tenure.notes = tenure.notes, []
     if must_tell(tenure):
         notes.append(winddown.note(tenure.allowance))
-    tenure.log.append(tenure.log.draft(EntryKind.USER, context.results_body(uses, answers, notes)))
+    body = context.results_body(uses, answers, notes, history=tenure.history)
+    tenure.log.append(tenure.log.draft(EntryKind.USER, body))
 
 
 async def _call(tenure: Tenure, grant: Grant, output_tokens: int) -> Entry:

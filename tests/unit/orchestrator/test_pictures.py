@@ -51,13 +51,56 @@ def test_words_about_pictures_are_counted_as_words() -> None:
     assert bound == len(body) + money.PROMPT_MARGIN_TOKENS
 
 
-def test_more_pictures_than_an_entry_holds_are_left_out_and_said() -> None:
-    answers = [ToolAnswer(f"{number}", image=Image("image/png", b"x" * 900_000)) for number in range(5)]
-    body = context.results_body([USE] * 5, answers)
-    told = [answer.text for answer in tool_results(Entry(2, 1, 1, EntryKind.USER, body))]
-    assert told[:3] == ["0", "1", "2"]
-    assert all("look at this one by itself" in text for text in told[3:])
-    assert len(body) < 8 << 20
+def page(size: int = 900_000) -> ToolAnswer:
+    """A page that was looked at."""
+    return ToolAnswer("page", image=Image("image/png", b"x" * size))
+
+
+def looked_at(*answers: ToolAnswer, history: History) -> tuple[History, tuple[ToolAnswer, ...]]:
+    """The history after a message with these answers, and what the message says."""
+    body = context.results_body([USE] * len(answers), answers, history=history)
+    entry = Entry(history.head + 1, 1, 1, EntryKind.USER, body)
+    return history.grow(entry), tool_results(entry)
+
+
+def test_more_pictures_than_an_entry_holds_are_refused() -> None:
+    history, told = looked_at(*[page()] * 5, history=History())
+    assert [each.failed for each in told] == [False] * 3 + [True] * 2
+    assert all("Look at this one by itself" in each.text for each in told[3:])
+    assert len(history.entries[-1].body) < 8 << 20
+
+
+def test_pictures_never_make_a_request_too_large_for_the_provider() -> None:
+    """What a request carries is never taken out again, so there comes a picture that is not shown any more."""
+    history = History((Entry(1, 1, 1, EntryKind.HEAD, context.head_body("model")),))
+    shown = 0
+    for _ in range(40):
+        history, (told,) = looked_at(page(), history=history)
+        shown += not told.failed
+    assert told.text.endswith("Find it out by other means.")
+    assert shown == 14_000_000 // 1_200_000
+    assert len(context.request_body(history, 1000)) < 20_000_000 - 4_000_000
+    history, (told,) = looked_at(ToolAnswer("still works"), history=history)
+    assert not told.failed
+
+
+def test_a_request_carries_no_more_than_a_hundred_pictures() -> None:
+    history = History((Entry(1, 1, 1, EntryKind.HEAD, context.head_body("model")),))
+    told: list[ToolAnswer] = []
+    for _ in range(26):
+        history, answers = looked_at(*[page(10)] * 4, history=history)
+        told += answers
+    assert [each.failed for each in told] == [False] * 100 + [True] * 4
+
+
+def test_the_next_segment_has_room_again() -> None:
+    history = History()
+    for _ in range(12):
+        history, (told,) = looked_at(page(), history=history)
+    assert told.failed
+    history = history.grow(Entry(history.head + 1, 2, 1, EntryKind.HEAD, context.head_body("model")))
+    _, (told,) = looked_at(page(), history=history)
+    assert not told.failed
 
 
 def test_without_a_picture_a_result_stays_text() -> None:
