@@ -176,6 +176,7 @@ def _restores() -> Experiment[RestoreSize]:
             Rule.COVERED_AT_WALK: see(Promise.COVERED, 1, 1, lost),
             Rule.PUBLISH_CHECKS_GENERATION: see(Promise.STAYS_MISSING, 1, 3, lost, killed),
             Rule.NEWEST_COVERS_MOST: see(Promise.NEWEST, 2, 1, lost),
+            Rule.WAKE_COMPARES: see(Promise.NOT_SILENTLY, 0, 1, Fault.WAKES_OLDER),
             Rule.RETENTION_SPARES: see(Promise.KEPT, 3, 1, Fault.FORKS),
         },
     )

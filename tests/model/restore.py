@@ -204,6 +204,8 @@ class RestoreModel:
         fenced = world._replace(epoch=task.epoch, number=task.number)
         if box is None:
             return "raises the fence, finds no sandbox", go(fenced, t, At.PLAN, generation=world.generation)
+        if Rule.WAKE_COMPARES in self._rules and world.paused not in (None, box.files):
+            return "raises the fence, finds other files", go(fenced, t, At.PLAN, generation=world.generation)
         fenced = boxed(fenced, world.generation, box._replace(epoch=max(box.epoch, task.epoch)))
         wiped = box.nonce != world.nonce and Rule.NONCE_IS_RENEWED in self._rules
         at = At.WIPED if wiped else At.REDO
@@ -216,8 +218,9 @@ class RestoreModel:
         if task.snapshot != NOBODY and Rule.BASE_IS_UNPACKED not in self._rules:
             base = world.base
         planned = world._replace(
-            generation=world.generation + 1, is_ready=False, base=base, pinned=n, nonce=1, boxes=(*world.boxes, None)
-        )
+            generation=world.generation + 1, is_ready=False, base=base, pinned=n, nonce=1, paused=None,
+            boxes=(*world.boxes, None),
+        )  # fmt: skip
         if n != NOBODY and marks[n] < max(marks):
             planned = planned._replace(broken=Promise.NEWEST)
         memory = go(planned, t, At.UNPACK, generation=planned.generation, snapshot=n, nonce=1, files=files)
@@ -257,7 +260,7 @@ class RestoreModel:
             boxes = (*[None] * (task.generation - 1), *boxes[task.generation - 1 :])
         lost = tuple(i for i, row in enumerate(world.rows) if row and row.state == "LOST" and i not in world.noted)
         told = lost if Rule.LOST_IS_A_ROW in self._rules else task.missing
-        opened = world._replace(generation=task.generation, is_ready=True, pinned=NOBODY, boxes=boxes)
+        opened = world._replace(generation=task.generation, is_ready=True, pinned=NOBODY, paused=None, boxes=boxes)
         return "READY", finished(opened, t, generation=task.generation, missing=told)
 
     def _to_redo(self, world: World) -> list[int]:
@@ -368,6 +371,8 @@ class RestoreModel:
                         yield f": {generation}", boxed(world, generation, None)
             case Fault.KILLED | Fault.WIPED:
                 yield from self._strike_commands(world, fault)
+            case Fault.WAKES_OLDER:
+                yield from self._strike_pause(world)
             case Fault.ABANDONED | Fault.SEEMS_LOST:
                 yield from self._strike_tasks(world, fault)
             case Fault.ROTS:
@@ -387,6 +392,22 @@ class RestoreModel:
                 for files in (box.files, written):
                     killed = box._replace(files=files, claims=put(box.claims, op, Claim.DEAD))
                     yield f": {MARKS[op]}, files {files!r}", boxed(world, generation, killed)
+
+    def _strike_pause(self, world: World) -> Steps:
+        """The owner pauses: what ran is dead; of what had ended, the last is as if it had never been."""
+        box = world.boxes[world.generation - 1]
+        is_owned = any(
+            (me.at, me.epoch, me.generation) == (At.NEXT, world.epoch, world.generation) for me in world.workers
+        )
+        if box is None or not (world.is_ready and is_owned):
+            return
+        claims = tuple(Claim.DEAD if claim in LIVE else claim for claim in box.claims)
+        for op in OPS:
+            if claims[op] is Claim.EXITED and box.files.endswith(MARKS[op]):
+                older = Box(box.files.removesuffix(MARKS[op]), put(claims, op, Claim.NONE), box.nonce, box.epoch)
+                claimed = world.claimed - {(op, world.generation)}
+                paused = world._replace(is_ready=False, paused=box.files, claimed=claimed)
+                yield f": without {MARKS[op]}", boxed(paused, world.generation, older)
 
     def _strike_tasks(self, world: World, fault: Fault) -> Steps:
         for t, task in enumerate(world.tasks):
@@ -410,7 +431,9 @@ class RestoreModel:
             for told, row in zip(world.logged, world.rows, strict=True)
         ):
             return Promise.RESULT_STANDS
-        if world.logged.count("interrupted") > sum(f in (Fault.KILLED, Fault.WIPED) for f in world.faults):
+        if world.logged.count("interrupted") > sum(
+            f in (Fault.KILLED, Fault.WIPED, Fault.WAKES_OLDER) for f in world.faults
+        ):
             return Promise.CAUSED
         if world.is_ready and any(world.boxes[: world.generation - 1]):
             return Promise.ONE_SANDBOX

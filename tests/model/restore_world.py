@@ -42,6 +42,7 @@ class Rule(StrEnum):
     COVERED_AT_WALK = "covered is read at the walk, not at the publication"
     PUBLISH_CHECKS_GENERATION = "a snapshot is published only while its generation is current"
     NEWEST_COVERS_MOST = "the newest snapshot is the one that covers most, whatever its time"
+    WAKE_COMPARES = "a pause notes what the files are, and a sandbox that wakes with others is replaced"
     RETENTION_SPARES = "retention spares what a restore or a fork reads"
 
 
@@ -72,6 +73,7 @@ class Fault(StrEnum):
     ABANDONED = "a call is given up and goes on"
     KILLED = "a command is killed"
     WIPED = "a command deletes the journal"
+    WAKES_OLDER = "a pause brings back older files, with the journal that fits them"
     ROTS = "a snapshot rots"
     FORKS = "a fork pins the newest snapshot"
 
@@ -188,6 +190,7 @@ class World(NamedTuple):
     pinned: int = NOBODY
     fork: int = NOBODY
     boxes: tuple[Box | None, ...] = (Box(),)
+    paused: str | None = None
     workers: tuple[Worker, ...] = (Worker(At.NEXT, 1, 1), Worker())
     tasks: tuple[Task, ...] = ()
     walks: int = 0

@@ -22,6 +22,7 @@ from taor_sandbox.errors import (
 )
 from taor_sandbox.errors import StaleEpoch as StaleClaim
 from taor_sandbox.journal import Journal
+from taor_sandbox.pauses import Pauses
 from taor_sandbox.records import Build, BuildKey, BuildState, Fence, SandboxState
 from taor_sandbox.redo import Redo
 from taor_sandbox.restore import Restore
@@ -54,6 +55,7 @@ class Generations:
         self._builds, self._sandboxes, self._operations = stores.builds, stores.sandboxes, stores.operations
         self._sessions, self._backend, self._restore = sessions, backend, restore
         self._journal, self._redo, self._destroyer = journal, redo, destroyer
+        self._pauses = Pauses(stores.builds, backend)
         self._creation = asyncio.Semaphore(creations)
         self._limits = limits
 
@@ -147,7 +149,7 @@ class Generations:
         for _ in range(_GENERATIONS_PER_ATTACH):
             try:
                 if build.sandbox_state is SandboxState.LIVE:
-                    found = await self._reach(build, session)
+                    found = await self._wake(build, session)
                 else:
                     found = await self._make(build, session)
                 if found:
@@ -156,6 +158,13 @@ class Generations:
                 _log.warning("a sandbox was lost while it was prepared", exc_info=error)
             build = await self._plan(build)
         raise SandboxUnavailable("sandboxes keep getting lost while they are prepared; try again later")
+
+    async def _wake(self, build: Build, session: Session) -> bool:
+        """Find a sandbox again that may have slept; False when it is lost, or other files came back."""
+        if not await self._reach(build, session):
+            return False
+        assert session.sandbox is not None
+        return await self._pauses.came_back_whole(build, session.sandbox)
 
     async def _make(self, build: Build, session: Session) -> bool:
         """Create the sandbox and unpack its snapshot; False when that snapshot is bad."""

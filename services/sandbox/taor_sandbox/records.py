@@ -71,6 +71,8 @@ class Build:
     sandbox_state: SandboxState | None
     provider_id: str | None
     boot_id: str | None
+    paused_tree_sha256: bytes | None
+    """What the files were when the sandbox was paused; None when it was not, or nobody could tell."""
 
     @property
     def sandbox_key(self) -> str:
@@ -139,8 +141,6 @@ class DoneOperation:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
 class Moment(NamedTuple):
     """A moment of a build: after the answer in an entry of its log, with all operations of it."""
 
@@ -148,6 +148,8 @@ class Moment(NamedTuple):
     log_sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
     """A published snapshot of a project's files; a fork has inherited the one of generation 0."""
 
     snapshot_id: str

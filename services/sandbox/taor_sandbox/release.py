@@ -7,6 +7,7 @@ from taor_sandbox.backends.port import Backend
 from taor_sandbox.claims import Claims
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.errors import Refused, SandboxNotFound, StaleEpoch, StaleGeneration
+from taor_sandbox.pauses import Pauses
 from taor_sandbox.records import Build, BuildKey, BuildState, SandboxState, Snapshot
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.snapshots import SnapshotTaker
@@ -25,7 +26,7 @@ class Release:
     ) -> None:  # fmt: skip
         self._claims, self._builds, self._sessions = claims, builds, sessions
         self._taker, self._snapshots = taker, snapshots
-        self._destroyer, self._backend, self._keep = destroyer, backend, keep
+        self._destroyer, self._pauses, self._keep = destroyer, Pauses(builds, backend), keep
 
     async def release(self, key: BuildKey, epoch: int, generation: int, fate: BuildState) -> Snapshot | None:
         """Bring the build into KEPT, PAUSED or DESTROYED; returns the newest snapshot. May be repeated."""
@@ -40,7 +41,7 @@ class Release:
             case ReleaseVerdict.STALE_GENERATION:
                 raise StaleGeneration()
             case ReleaseVerdict.RELEASED:
-                await self._let_go(await self._claims.build(key))
+                await self._let_go(await self._claims.build(key), is_complete=build.runs)
         return await self._snapshots.newest(key)
 
     async def _settled(self, key: BuildKey, epoch: int, generation: int, fate: BuildState) -> Build:
@@ -62,12 +63,17 @@ class Release:
                 raise
             _log.error("the last snapshot failed", exc_info=error, extra={"build_id": build.key.build_id})
 
-    async def _let_go(self, build: Build) -> None:
+    async def _pause(self, build: Build, *, is_complete: bool) -> None:
+        session = self._sessions[build.key]
+        sandbox = session.of_generation(build.generation) if is_complete else None
+        if build.provider_id is not None:
+            await self._pauses.pause(build, sandbox)
+
+    async def _let_go(self, build: Build, *, is_complete: bool) -> None:
         match build.state:
             case BuildState.PAUSED:
+                await self._pause(build, is_complete=is_complete)
                 await self._sessions.forget(build.key)
-                if build.provider_id is not None:
-                    await self._backend.pause(build.provider_id)
             case BuildState.DESTROYED:
                 await self._sessions.forget(build.key)
                 await self._destroyer.destroy_doomed(build.key)

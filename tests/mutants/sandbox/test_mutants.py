@@ -63,6 +63,20 @@ MUTANTS = [
         fences.test_what_the_base_lacks_keeps_a_build_from_being_ready,
     ),
     Mutant(
+        "the files of an old pause are asked for after the next one",
+        "fences",
+        "state = 'READY', kept_until = NULL, paused_tree_sha256 = NULL",
+        "state = 'READY', kept_until = NULL",
+        fences.test_what_was_paused_is_forgotten_when_it_runs_again,
+    ),
+    Mutant(
+        "the files of a pause are asked for in the next sandbox",
+        "fences",
+        "base_block = coalesce(base.covers_block, 0),\n        paused_tree_sha256 = NULL",
+        "base_block = coalesce(base.covers_block, 0)",
+        fences.test_what_was_paused_says_nothing_about_the_next_sandbox,
+    ),
+    Mutant(
         "the newest snapshot is the latest",
         "fences",
         "ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT 1;",
@@ -169,17 +183,6 @@ MUTANTS = [
         "AND generation",
         fences.test_a_snapshot_is_published_only_for_the_current_epoch,
     ),
-]
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
-async def test_the_named_test_catches(mutant: Mutant, migrated_database: MigratedDatabase) -> None:
-    sql = (files("taor_sandbox") / "sql" / f"{mutant.file}.sql").read_text("utf-8")
-    assert sql.count(mutant.old) == 1, "the place of the bug has changed: plant it anew"
-    async with running_rows(migrated_database("taor_sandbox")) as rows:
-        await rows.pool.execute(sql.replace(mutant.old, mutant.new))
-        with pytest.raises((AssertionError, asyncpg.PostgresError)):
-            await mutant.caught_by(rows)
     Mutant(
         "the pin of a fork is forgotten, so that retention drops it",
         "forks",
@@ -208,3 +211,14 @@ async def test_the_named_test_catches(mutant: Mutant, migrated_database: Migrate
         "AND (false OR ",
         forks.test_a_fork_knows_where_the_next_command_starts_and_what_was_lost,
     ),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
+async def test_the_named_test_catches(mutant: Mutant, migrated_database: MigratedDatabase) -> None:
+    sql = (files("taor_sandbox") / "sql" / f"{mutant.file}.sql").read_text("utf-8")
+    assert sql.count(mutant.old) == 1, "the place of the bug has changed: plant it anew"
+    async with running_rows(migrated_database("taor_sandbox")) as rows:
+        await rows.pool.execute(sql.replace(mutant.old, mutant.new))
+        with pytest.raises((AssertionError, asyncpg.PostgresError)):
+            await mutant.caught_by(rows)

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import asyncpg
 
 from taor_chassis.database import running_pool
 from taor_sandbox.manifest import Manifest
 from taor_sandbox.outcome import Outcome
-from taor_sandbox.records import NOTHING, Build, BuildKey, Call, Fence, OperationState, Position
-from taor_sandbox.store.builds import Builds, FenceVerdict
+from taor_sandbox.records import NOTHING, Build, BuildKey, BuildState, Call, Fence, OperationState, Position
+from taor_sandbox.store.builds import Builds, FenceVerdict, ReleaseVerdict
 from taor_sandbox.store.operations import Begun, Operations, Recorded, Verdict
 from taor_sandbox.store.sandboxes import Sandboxes
 from taor_sandbox.store.snapshots import Snapshots
@@ -63,6 +64,15 @@ class Rows:
         """The next generation, with nothing redone."""
         assert await self.operations.record_lost(await self.replace())
         assert await self.builds.make_ready(await self.build())
+
+    async def pause(self, tree_sha256: bytes) -> Build:
+        """Put the sandbox to sleep with these files."""
+        build = await self.build()
+        assert await self.builds.release(
+            KEY, build.fence.epoch, build.generation, BuildState.PAUSED, timedelta()
+        ) is ReleaseVerdict.RELEASED  # fmt: skip
+        await self.builds.paused(build, tree_sha256)
+        return await self.build()
 
     async def create(self) -> None:
         """Make the sandbox of the current generation."""

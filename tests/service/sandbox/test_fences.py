@@ -220,6 +220,28 @@ async def test_only_a_destroyed_build_dooms_its_sandbox(rows: Rows, state: Build
     assert bool(await rows.sandboxes.doomed(KEY)) is (state is BuildState.DESTROYED)
 
 
+async def test_what_was_paused_is_forgotten_when_it_runs_again(rows: Rows) -> None:
+    """Else the files of an old pause would be asked for after the next one, of which nothing was noted."""
+    await rows.pause(b"tree")
+    assert (await rows.build()).paused_tree_sha256 == b"tree"
+    await rows.attach(epoch=2)
+    assert await rows.builds.make_ready(await rows.build())
+    assert (await rows.build()).paused_tree_sha256 is None
+
+
+async def test_what_was_paused_says_nothing_about_the_next_sandbox(rows: Rows) -> None:
+    await rows.pause(b"tree")
+    await rows.attach(epoch=2)
+    assert (await rows.replace()).paused_tree_sha256 is None
+
+
+async def test_a_late_note_of_a_pause_is_dropped_once_somebody_wakes_it(rows: Rows) -> None:
+    paused = await rows.pause(b"tree")
+    await rows.attach(epoch=2)
+    await rows.builds.paused(paused, b"late")
+    assert (await rows.build()).paused_tree_sha256 == b"tree"
+
+
 async def test_hot_statements_find_their_rows_by_index(rows: Rows) -> None:
     """A build of ten thousand operations costs no more per call than one of ten."""
     pool = rows.pool

@@ -89,6 +89,19 @@ async def test_a_sandbox_sleeps_and_wakes_with_its_files(harness: Harness) -> No
     assert listing.text.startswith("kept\n")
 
 
+async def test_a_pause_that_brings_back_older_files_is_found_out(harness: Harness, simulator: Simulator) -> None:
+    """Their journal comes back with them, so that only the files themselves can tell."""
+    await harness.attach()
+    await harness.write(1, "kept.txt", "kept\n")
+    simulator.faults.arm(Fault(FaultKind.LOST_CHANGES, "/pause"))
+    await harness.release(pb.ReleaseSandboxRequest.PAUSE)
+    harness.take_over()
+    await harness.attach(tail_sequence=1)
+    listing = await harness.until_attached(lambda: harness.bash(2, "cat kept.txt"))
+    assert listing.text.startswith("kept\n")
+    assert harness.generation == 2
+
+
 async def test_files_from_home_are_restored_at_e2b(sandbox_config: SandboxConfig, e2b_config: SandboxConfig) -> None:
     """Snapshots belong to no backend."""
     async with running_backend(sandbox_config) as local:

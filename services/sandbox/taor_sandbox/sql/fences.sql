@@ -45,7 +45,8 @@ BEGIN
     WHERE tenant_id = p_tenant AND build_id = p_build AND state = 'PUBLISHED'
     ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT 1;
     UPDATE builds SET state = 'PREPARING', generation = p_generation + 1, nonce = 1, snapshot_id = base.snapshot_id,
-        base_sequence = coalesce(base.covers_sequence, 0), base_block = coalesce(base.covers_block, 0)
+        base_sequence = coalesce(base.covers_sequence, 0), base_block = coalesce(base.covers_block, 0),
+        paused_tree_sha256 = NULL
     WHERE tenant_id = p_tenant AND build_id = p_build;
     UPDATE sandboxes SET state = 'ORPHAN', changed_at = taor_now()
     WHERE tenant_id = p_tenant AND build_id = p_build AND state IN ('CREATING', 'LIVE');
@@ -74,7 +75,8 @@ BEGIN
     THEN
         RETURN false;
     END IF;
-    UPDATE builds SET state = 'READY', kept_until = NULL WHERE tenant_id = p_tenant AND build_id = p_build;
+    UPDATE builds SET state = 'READY', kept_until = NULL, paused_tree_sha256 = NULL
+    WHERE tenant_id = p_tenant AND build_id = p_build;
     RETURN true;
 END $$;
 

@@ -14,11 +14,15 @@ _PLAN = "SELECT plan_generation($1, $2, $3, $4, $5)"
 _MAKE_READY = "SELECT make_ready($1, $2, $3, $4, $5)"
 _RENEW_NONCE = "SELECT renew_nonce($1, $2, $3, $4, $5, $6, $7)"
 _RELEASE = "SELECT release_build($1, $2, $3, $4, $5, $6)"
+_PAUSED = """
+UPDATE builds SET paused_tree_sha256 = $5
+WHERE tenant_id = $1 AND build_id = $2 AND epoch = $3 AND generation = $4 AND state = 'PAUSED'
+"""
 _EXPIRE_KEPT = "SELECT expire_kept($1, $2)"
 _TENANTS = "SELECT DISTINCT tenant_id FROM builds LIMIT $1"
 _BUILD = """
 SELECT b.tenant_id, b.build_id, b.epoch, b.attach_number, b.state, b.generation, b.nonce, b.base_sequence, b.base_block,
-       b.snapshot_id, s.state AS sandbox_state, s.provider_id, s.boot_id
+       b.snapshot_id, b.paused_tree_sha256, s.state AS sandbox_state, s.provider_id, s.boot_id
 FROM builds b LEFT JOIN sandboxes s
   ON s.tenant_id = b.tenant_id AND s.build_id = b.build_id AND s.generation = b.generation
 """
@@ -91,6 +95,10 @@ class Builds:
         """End the use of the sandbox; `keep` says how long it stays for previews."""
         return ReleaseVerdict(await self._pool.fetchval(_RELEASE, *key, epoch, generation, state.value, keep))
 
+    async def paused(self, build: Build, tree_sha256: bytes) -> None:
+        """Note what the files of a paused sandbox are, unless somebody wakes it already."""
+        await self._pool.execute(_PAUSED, *build.key, build.fence.epoch, build.generation, tree_sha256)
+
     async def expire_kept(self, tenant_id: str, most: int) -> Sequence[BuildKey]:
         """Give up the sandboxes whose time for previews is over; returns their builds."""
         return [BuildKey(tenant_id, row[0]) for row in await self._pool.fetch(_EXPIRE_KEPT, tenant_id, most)]
@@ -120,4 +128,5 @@ def _build(row: asyncpg.Record) -> Build:
         sandbox_state=SandboxState(row["sandbox_state"]) if row["sandbox_state"] else None,
         provider_id=row["provider_id"],
         boot_id=row["boot_id"],
+        paused_tree_sha256=row["paused_tree_sha256"],
     )
