@@ -20,6 +20,7 @@ from taor_sandbox.blobs.port import Blobs
 from taor_sandbox.claims import Claims
 from taor_sandbox.comparison import Comparison
 from taor_sandbox.config import BackendName, SandboxConfig
+from taor_sandbox.deletion import Deletion
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.download import Download
 from taor_sandbox.egress.allowlist import AllowList
@@ -37,6 +38,7 @@ from taor_sandbox.service import Rooms, SandboxService
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.snapshots import SnapshotTaker
 from taor_sandbox.store.builds import Builds
+from taor_sandbox.store.deletion import ProjectRows
 from taor_sandbox.store.forks import ForkRows
 from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
@@ -78,7 +80,8 @@ async def assembled(
         forks = ForkRows(pool, snapshots)
         rooms = Rooms(
             claims, generations, dispatcher, operations, taker, snapshots, release, download, preview, Forks(forks),
-            Comparison(forks, blobs), backend_name=config.backend.value,
+            Comparison(forks, blobs), Deletion(ProjectRows(pool), sessions, destroyer),
+            backend_name=config.backend.value,
         )  # fmt: skip
         service = SandboxService(rooms, SystemClock(), stopping)
         async with preview.running(config.preview_listen), background(adopt(builds, sessions), reaper.run()):

@@ -17,6 +17,7 @@ from taor_chassis.validation import require_between, require_text
 from taor_sandbox import translate
 from taor_sandbox.claims import Claims
 from taor_sandbox.comparison import Comparison
+from taor_sandbox.deletion import Deletion
 from taor_sandbox.download import Download
 from taor_sandbox.draining import until
 from taor_sandbox.errors import PreviewUnavailable
@@ -56,6 +57,7 @@ class Rooms:
     preview: PreviewServer
     forks: Forks
     comparison: Comparison
+    deletion: Deletion
     backend_name: str
 
 
@@ -153,6 +155,12 @@ class SandboxService(SandboxServiceServicer):
             translate.moment(tenant_id, each.build_id, each.log_sequence) for each in (request.before, request.after)
         )
         return translate.difference(await self._rooms.comparison.compare(before, after))
+
+    async def DeleteProject(self, request: pb.DeleteProjectRequest, context: Context) -> pb.DeleteProjectResponse:
+        """Delete a part of a project."""
+        project_id = require_text("project_id", request.project_id, max_bytes=_MAX_ID_BYTES)
+        complete = await self._rooms.deletion.delete_some(current_caller().tenant_id, project_id)
+        return pb.DeleteProjectResponse(complete=complete)
 
     async def GetSandbox(self, request: pb.GetSandboxRequest, context: Context) -> pb.GetSandboxResponse:
         """Where the sandbox of a build stands."""

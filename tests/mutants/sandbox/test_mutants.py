@@ -7,6 +7,7 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
+from tests.service.sandbox import test_deletion as deletion
 from tests.service.sandbox import test_fences as fences
 from tests.service.sandbox import test_fork_rows as forks
 from tests.service.sandbox.rows import Rows, running_rows
@@ -210,6 +211,27 @@ MUTANTS = [
         "AND (o.state = 'LOST' OR ",
         "AND (false OR ",
         forks.test_a_fork_knows_where_the_next_command_starts_and_what_was_lost,
+    ),
+    Mutant(
+        "deletion takes what belongs to another tenant",
+        "deletion",
+        "WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most)\n$$",
+        "WHERE b.project_id = p_project LIMIT p_most)\n$$",
+        deletion.test_of_another_tenant_nothing_goes,
+    ),
+    Mutant(
+        "a deleted project's sandbox may publish",
+        "deletion",
+        "UPDATE builds b SET state = 'DESTROYED', kept_until = NULL, paused_tree_sha256 = NULL FROM living",
+        "UPDATE builds b SET kept_until = NULL FROM living",
+        deletion.test_a_snapshot_under_way_is_not_published_any_more,
+    ),
+    Mutant(
+        "done although a sandbox may run",
+        "deletion",
+        " AND x.state <> 'GONE')",
+        " AND false)",
+        deletion.test_rows_go_a_bounded_number_at_a_time,
     ),
 ]
 
