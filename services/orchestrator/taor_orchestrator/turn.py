@@ -65,7 +65,7 @@ async def observe(tenure: Tenure, answer: Entry, logged: asyncio.Future[None] | 
     if must_tell(tenure):
         notes.append(winddown.note(tenure.allowance))
     body = context.results_body(uses, answers, notes, history=tenure.history)
-    tenure.log.append(tenure.log.draft(EntryKind.USER, body))
+    tenure.log.trail(tenure.log.draft(EntryKind.USER, body))
 
 
 async def _call(tenure: Tenure, grant: Grant, output_tokens: int) -> Entry:

@@ -8,7 +8,7 @@ import contextlib
 import orjson
 import pytest
 
-from taor_orchestrator import winddown
+from taor_orchestrator import log, winddown
 from taor_orchestrator.build import BuildState, Claim, Ended, Ending, HandedOver, Rested
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.loop import run
@@ -39,6 +39,13 @@ async def test_a_build_ends_with_everything_logged_paid_and_projected() -> None:
     assert world.fates == [Fate.DESTROY]
 
 
+@pytest.fixture(params=[log.TRAIL_SECONDS, 0.0], ids=["results with the answer", "results alone"])
+def results(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results are appended with the answer that follows, as when a model is fast, or before it comes."""
+    monkeypatch.setattr(log, "TRAIL_SECONDS", request.param)
+
+
+@pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("holds_ahead", [True, False])
 async def test_a_kill_at_any_boundary_is_invisible_afterwards(holds_ahead: bool) -> None:
     unkilled, _ = await _build()
@@ -61,6 +68,7 @@ async def test_a_kill_at_any_boundary_is_invisible_afterwards(holds_ahead: bool)
         assert world.fates[-1] is Fate.DESTROY, f"killed at boundary {point}"
 
 
+@pytest.mark.usefixtures("results")
 async def test_pairs_of_kills_cost_at_most_one_hold_each() -> None:
     unkilled, _ = await _build()
     for first in range(1, 90, 3):
