@@ -176,9 +176,12 @@ class Refused(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """Event: the claim of this operation has reached its end state."""
+    """Event: the claim of this operation has reached its end state; the other fields are those of State."""
 
     op_id: str
+    state: str
+    pid: int
+    record: list[object]
 
 
 Request = (

@@ -8,7 +8,7 @@ from taor_sandbox.agent import processes
 from taor_sandbox.agent.config import Config
 from taor_sandbox.agent.exec import start_command, start_helper
 from taor_sandbox.agent.journal import CommandRecord, Journal
-from taor_sandbox.agent.messages import Claim, Spawn, State
+from taor_sandbox.agent.messages import Claim, Ended, Spawn, State
 from taor_sandbox.agent.running import Running, shell_status
 from taor_sandbox.agent.watch import Watch
 
@@ -16,7 +16,7 @@ from taor_sandbox.agent.watch import Watch
 class Operations:
     """What runs. The agent is the parent of every shell, so an unfinished claim that is not in this table is dead."""
 
-    def __init__(self, config: Config, journal: Journal, ended: Callable[[str], None]) -> None:
+    def __init__(self, config: Config, journal: Journal, ended: Callable[[Ended], None]) -> None:
         self._config = config
         self._journal = journal
         self._ended = ended
@@ -109,7 +109,7 @@ class Operations:
             processes.kill_tree(op_id, running.pid)
         with contextlib.suppress(OSError):  # its folder was deleted: the claim is dead, nobody invents its exit
             self._journal.record(op_id, running.record(status, self._journal.cwd(op_id)))
-        self._ended(op_id)
+        self._ended(Ended(op_id, *self.look(op_id)))
 
     def _find(self, op_id: str) -> Running | None:
         return next((r for r in self._running.values() if r.claim.op_id == op_id), None)

@@ -66,9 +66,9 @@ class Server:
             os.read(self._children, 4096)
         self._operations.reap()
 
-    def _tell_ended(self, op_id: str) -> None:
+    def _tell_ended(self, ended: Ended) -> None:
         for connection in self._connections:
-            connection.send(0, Ended(op_id))
+            connection.send(0, ended)
 
     def _drop_broken(self) -> None:
         for connection in [c for c in self._connections if c.broken]:

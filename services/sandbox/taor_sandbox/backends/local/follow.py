@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from taor_sandbox.agent import messages
 from taor_sandbox.backends.local.wire import Link
-from taor_sandbox.backends.port import Dead, Exited, Live, Offsets, OutputChunk, Stream, Unclaimed
+from taor_sandbox.backends.port import ClaimState, Dead, Exited, Live, Offsets, OutputChunk, Stream, Unclaimed
 from taor_sandbox.backends.states import state_of
 
 _CHUNK_BYTES = 256 * 1024
@@ -19,26 +19,33 @@ _LONGEST_PAUSE_SECONDS = 0.2
 async def follow(link: Link, op_id: str, offsets: Offsets) -> AsyncIterator[OutputChunk | Exited | Dead | Unclaimed]:
     """Yield what the outputs have beyond `offsets` as they grow, then the end state."""
     with link.watch(op_id) as ended, contextlib.closing(_Outputs(offsets)) as outputs:
-        while True:
-            answer = await link.ask(messages.Look(op_id, not outputs.opened))
-            assert isinstance(answer.message, messages.State)
-            outputs.adopt(answer.fds, answer.message)
-            state = state_of(answer.message)
+        state = await _look(link, op_id, outputs)
+        while isinstance(state, Live):
             for chunk in outputs.read():
                 yield chunk
-            if not isinstance(state, Live):
-                yield state
-                return
             await _news(ended, outputs)
+            if not outputs.opened:
+                state = await _look(link, op_id, outputs)
+            elif ended.done():
+                state = state_of(await ended)
+        for chunk in outputs.read():
+            yield chunk
+        yield state
 
 
-async def _news(ended: asyncio.Event, outputs: "_Outputs") -> None:
+async def _look(link: Link, op_id: str, outputs: "_Outputs") -> ClaimState:
+    """The state now, and the outputs if they can be had."""
+    answer = await link.ask(messages.Look(op_id, True))
+    assert isinstance(answer.message, messages.State)
+    outputs.adopt(answer.fds, answer.message)
+    return state_of(answer.message)
+
+
+async def _news(ended: asyncio.Future[messages.State], outputs: "_Outputs") -> None:
     """Wait until the command has ended or said something; a file does not tell that it grows, so it is asked."""
     pause = _FIRST_PAUSE_SECONDS
-    while not ended.is_set():
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await ended.wait()
+    while not ended.done():
+        await asyncio.wait({ended}, timeout=pause)
         if outputs.grown or not outputs.opened:
             return
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

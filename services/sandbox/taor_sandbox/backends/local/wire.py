@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import socket
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from taor_sandbox.agent import messages
-from taor_sandbox.agent.messages import Message, Refused
+from taor_sandbox.agent.messages import Message, Refused, State
 from taor_sandbox.backends.errors import BackendError, SandboxUnreachable
 from taor_sandbox.backends.local.folder import Folder
 from taor_sandbox.backends.states import meaning
@@ -40,7 +41,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._next = 0
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._watchers: dict[str, set[asyncio.Future[State]]] = {}
         self._closed = False
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -97,15 +98,15 @@ class Link:
         return future
 
     @contextlib.contextmanager
-    def watch(self, op_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when the operation ends, or when the link breaks."""
-        event = asyncio.Event()
-        self._watchers.setdefault(op_id, set()).add(event)
+    def watch(self, op_id: str) -> Iterator[asyncio.Future[State]]:
+        """The state in which the operation ends, once it does from now on; SandboxUnreachable when the link breaks."""
+        ended: asyncio.Future[State] = self._loop.create_future()
+        self._watchers.setdefault(op_id, set()).add(ended)
         try:
-            yield event
+            yield ended
         finally:
             watchers = self._watchers.get(op_id, set())
-            watchers.discard(event)
+            watchers.discard(ended)
             if not watchers:
                 self._watchers.pop(op_id, None)
 
@@ -116,10 +117,10 @@ class Link:
         self._closed = True
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
-        for future in [future for future in self._waiting.values() if not future.done()]:
+        open_ones: list[asyncio.Future[Answer] | asyncio.Future[State]] = [*self._waiting.values()]
+        open_ones += itertools.chain.from_iterable(self._watchers.values())
+        for future in [future for future in open_ones if not future.done()]:
             _fail(future, SandboxUnreachable("the connection with the agent ended"))
-        for event in [event for watchers in self._watchers.values() for event in watchers]:
-            event.set()
 
     async def _send(self, number: int, request: Message, fds: tuple[int, ...]) -> None:
         while not self._closed:
@@ -145,8 +146,9 @@ class Link:
 
     def _receive(self, packet: messages.Packet) -> None:
         if isinstance(packet.message, messages.Ended):
-            for event in self._watchers.get(packet.message.op_id, ()):
-                event.set()
+            op_id, state, pid, record = packet.message
+            for watcher in self._watchers.get(op_id, ()):
+                watcher.set_result(State(state, pid, record))
             return
         future = self._waiting.get(packet.number)
         if future is None or future.done():
@@ -159,7 +161,7 @@ class Link:
             future.set_result(Answer(packet.message, tuple(packet.fds)))
 
 
-def _fail(future: asyncio.Future[Answer], error: BackendError) -> None:
+def _fail(future: asyncio.Future[Answer] | asyncio.Future[State], error: BackendError) -> None:
     """Fail a reply; that nobody waits for it any more is no reason for a warning."""
     future.set_exception(error)
     future.exception()
