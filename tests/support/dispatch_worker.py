@@ -15,7 +15,7 @@ import asyncpg
 from taor_chassis.clock import SystemClock, SystemIds
 from taor_orchestrator.build import BuildState, Claim, Ended, Ending, HandedOver, Outcome
 from taor_orchestrator.dispatch.lease import LEASE_SECONDS
-from taor_orchestrator.dispatch.rows import RowDispatch
+from taor_orchestrator.dispatch.rows import Pace, RowDispatch
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.localtools import outcome_body
 from taor_orchestrator.ports import Lease
@@ -33,10 +33,10 @@ async def main(dsn: str, folder: Path) -> None:
         await row_dispatch(dsn, pool).run(lambda claim, lease: _work(journal, pool, claim, lease), stopping)
 
 
-def row_dispatch(dsn: str, pool: asyncpg.Pool, *, slots: int = 100) -> RowDispatch:
+def row_dispatch(dsn: str, pool: asyncpg.Pool, *, slots: int = 100, pace: Pace | None = None) -> RowDispatch:
     """The adapter under test, as the composition root makes it."""
     leases = LeaseStore(pool, SystemIds().uuid7(), LEASE_SECONDS)
-    return RowDispatch(dsn, BuildStore(pool), leases, SystemClock(), slots)
+    return RowDispatch(dsn, BuildStore(pool), leases, SystemClock(), slots, pace)
 
 
 def ended(claim: Claim, state: BuildState) -> History:

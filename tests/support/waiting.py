@@ -6,7 +6,7 @@ from collections.abc import Callable
 POLL_SECONDS = 0.02
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, timeout_seconds: float = 10.0) -> float:
+def wait_until(condition: Callable[[], bool], what: str, *, timeout_seconds: float = 60.0) -> float:
     """Return the seconds that it took until the condition held. Raises AssertionError when it never did."""
     start = time.monotonic()
     while not condition():

@@ -48,7 +48,7 @@ async def test_a_top_up_wakes_who_was_denied_before_it(bench: Bench, budget: Bud
     build = await put_to_rest(bench, "local", "ada", 3600, denied_version=1)
     async with watching(bench, budget.address):
         await top_up(budget)
-        await until(lambda: _is(bench, build, "QUEUED"), 5)
+        await until(lambda: _is(bench, build, "QUEUED"))
     assert await bench.state(unfunded) == "SLEEPING"
 
 
@@ -56,9 +56,9 @@ async def test_who_rests_after_the_money_has_come_is_woken_too(bench: Bench, bud
     version = await top_up(budget)
     async with watching(bench, budget.address):
         first = await put_to_rest(bench, "local", "ada", 3600, denied_version=version - 1)
-        await until(lambda: _is(bench, first, "QUEUED"), 5)  # so the version is known
+        await until(lambda: _is(bench, first, "QUEUED"))  # so the version is known
         second = await put_to_rest(bench, "local", "ada", 3600, denied_version=version - 1)
-        await until(lambda: _is(bench, second, "QUEUED"), 5)
+        await until(lambda: _is(bench, second, "QUEUED"))
 
 
 async def test_a_budget_that_was_away_is_followed_again(bench: Bench, migrated_database: MigratedDatabase) -> None:
@@ -69,7 +69,7 @@ async def test_a_budget_that_was_away_is_followed_again(bench: Bench, migrated_d
     build = await put_to_rest(bench, "local", "ada", 3600, denied_version=1)
     async with watching(bench, address), running_bench(dsn, create_accounts=True, listen=address) as back:
         await top_up(back)
-        await until(lambda: _is(bench, build, "QUEUED"), 15)
+        await until(lambda: _is(bench, build, "QUEUED"))
 
 
 async def _is(bench: Bench, build: str, state: str) -> bool:

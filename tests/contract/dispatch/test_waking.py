@@ -57,7 +57,7 @@ class Night:
 
 async def test_two_thousand_builds_wake_at_one_midnight(bench: Bench) -> None:
     chance = random.Random(8)
-    leases = LeaseStore(bench.pool, "owner", 60.0)
+    leases = LeaseStore(bench.pool, "owner", 3600.0)
     for tenant_id, count in BUILDS.items():
         await asyncio.gather(
             *(

@@ -25,7 +25,8 @@ async def test_a_command_takes_input(sandbox: AsyncSandbox) -> None:
 
 
 async def test_a_kill_hits_the_leader_only(sandbox: AsyncSandbox) -> None:
-    command = await sandbox.commands.run("sleep 77 >/dev/null 2>&1 & echo up; exec sleep 78", background=True)
+    command = await sandbox.commands.run("sleep 77 >/dev/null 2>&1 & touch up; exec sleep 78", background=True)
+    await sandbox.commands.run("until [ -e up ]; do sleep 0.01; done")
     assert await command.kill()
     with pytest.raises(CommandExitException):
         await command.wait()
@@ -53,7 +54,7 @@ async def test_what_nobody_listens_to_is_dropped_and_the_command_goes_on(sandbox
 async def test_a_time_out_ends_the_command(sandbox: AsyncSandbox) -> None:
     with pytest.raises(TimeoutException):
         await sandbox.commands.run("exec sleep 77", timeout=0.3)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while "sleep" in (await sandbox.commands.run("cat /proc/[0-9]*/comm")).stdout:  # noqa: ASYNC110 - happens elsewhere
             await asyncio.sleep(0.02)
 

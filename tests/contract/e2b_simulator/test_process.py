@@ -22,19 +22,20 @@ async def test_it_serves_until_sigterm_and_takes_its_sandboxes_along(tmp_path: P
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "taor_e2b_simulator", *arguments, stderr=PIPE)
     try:
         assert process.stderr is not None
-        said = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+        said = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
         found = re.search(r"http://[^;\s]+", said)
         assert found, said
         options = ApiParams(api_key=API_KEY, api_url=found[0], sandbox_url=found[0], retries=0)
         sandbox = await AsyncSandbox.create(timeout=300, **options)
-        await sandbox.commands.run("exec sleep 4711", background=True)
-        assert _runs("sleep\0004711")
+        seconds = f"4711.{os.getpid()}"  # nobody else sleeps as long
+        await sandbox.commands.run(f"exec sleep {seconds}", background=True)
+        wait_until(lambda: _runs(f"sleep\0{seconds}"), "the command runs")
         await _faults(found[0])
         with pytest.raises(ServiceBusyException):
             await AsyncSandbox.create(**options)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 15) == 0
-        wait_until(lambda: not _runs("sleep\0004711"), "the command is gone")
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+        wait_until(lambda: not _runs(f"sleep\0{seconds}"), "the command is gone")
         assert os.listdir(tmp_path) == []  # noqa: PTH208 - nothing waits
     finally:
         if process.returncode is None:

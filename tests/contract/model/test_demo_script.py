@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
@@ -23,6 +22,7 @@ from taor_model_simulator.library import Library
 from taor_model_simulator.record import Record
 from taor_model_simulator.server import running
 from taor_model_simulator.simulator import Simulator
+from tests.support.installation import free_base_port
 from tests.support.scripted_model import Json, tool_uses
 
 DEMO = Path(taor_local.__file__).parent / "demo"
@@ -100,12 +100,9 @@ class Workspace:
 
 @pytest.fixture
 async def workspace(tmp_path: Path) -> AsyncIterator[Workspace]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     root = tmp_path / "workspace"
     root.mkdir()
-    space = Workspace(root, port)
+    space = Workspace(root, free_base_port())
     yield space
     await space.close()
 

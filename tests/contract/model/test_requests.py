@@ -28,7 +28,7 @@ async def test_a_whole_log_is_accepted_turn_by_turn_and_read_from_the_cache(simu
     reads = []
     for turn in range(6):
         request = context.request_body(history, 4000 + turn)
-        answer = await model.call(request, on_delta=None, timeout_seconds=10)
+        answer = await model.call(request, on_delta=None, timeout_seconds=60)
         assert answer.usage is not None
         reads.append((answer.usage.cache_read_tokens, answer.usage.prompt_tokens))
         history = grow(history, EntryKind.ASSISTANT, answer.message)

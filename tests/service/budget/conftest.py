@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -17,13 +18,14 @@ from taor_budget.config import BudgetConfig
 from taor_chassis.client import open_channel
 from taor_chassis.server import running_server
 from tests.service.budget.audit import audit
-from tests.service.budget.books import PRICES, TENANT, Books, open_books
+from tests.service.budget.books import NOON, PRICES, TENANT, Books, open_books
 from tests.support.postgres import MigratedDatabase
 
 if TYPE_CHECKING:
     from taor.budget.v1.budget_pb2_grpc import BudgetServiceAsyncStub
 
 TOKEN = "a token for tests"
+FIRST_NOON = "UPDATE taor_clock_offset SET offset_by = $1 - clock_timestamp() WHERE offset_by = interval '0'"
 
 
 @dataclass
@@ -88,14 +90,14 @@ class Bench:
         finally:
             await connection.close()
 
-    async def shift_clock(self, interval: str) -> None:
-        """Move the database's clock from the real time."""
-        await self.execute("UPDATE taor_clock_offset SET offset_by = $1::text::interval", interval)
+    async def shift_clock(self, span: timedelta) -> None:
+        """Let time pass."""
+        await self.execute("UPDATE taor_clock_offset SET offset_by = offset_by + $1", span)
 
 
 @asynccontextmanager
 async def running_bench(dsn: str, *, create_accounts: bool, listen: str = "127.0.0.1:0") -> AsyncIterator[Bench]:
-    """A budget service that runs inside the block, with a client."""
+    """A budget service that runs inside the block, with a client; its first day begins at noon, whenever it is run."""
     config = BudgetConfig(
         listen=listen, dsn=dsn, token=TOKEN, create_accounts=create_accounts, expire_every_seconds=0.05
     )
@@ -105,7 +107,9 @@ async def running_bench(dsn: str, *, create_accounts: bool, listen: str = "127.0
         running_server(services=services, token=TOKEN, listen=listen, stopping=stopping, drain_seconds=1) as address,
         open_channel(address, token=TOKEN) as channel,
     ):
-        yield Bench(BudgetServiceStub(channel), address, dsn)
+        bench = Bench(BudgetServiceStub(channel), address, dsn)
+        await bench.execute(FIRST_NOON, NOON)
+        yield bench
 
 
 @pytest.fixture

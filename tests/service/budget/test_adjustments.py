@@ -1,6 +1,7 @@
 """Top-ups and changes of plan over the wire: they count at once, once, and stand in the journal."""
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import grpc
@@ -54,7 +55,7 @@ async def test_a_request_counts_once_however_often_it_comes(bench: Bench) -> Non
     before = await allowance(bench)
     answers = await asyncio.gather(*(top_up(bench, DOLLAR) for _ in range(8)))
     assert len({answer.adjustment.SerializeToString(deterministic=True) for answer in answers}) == 1
-    await bench.shift_clock("40 days")
+    await bench.shift_clock(timedelta(days=40))
     assert (await top_up(bench, DOLLAR)).adjustment == answers[0].adjustment
     assert (await allowance(bench)).cycle_remaining_microdollars == before.cycle_remaining_microdollars
 

@@ -76,7 +76,7 @@ async def test_the_loop_looks_again_and_ends_with_the_service(books: Books) -> N
         build = await books.build()
         await books.hold(build, 0)
         await books.pass_time(LATER)
-        for _ in range(500):
+        for _ in range(3000):
             if await books.state(build, 0) is State.EXPIRED:
                 break
             await asyncio.sleep(0.01)

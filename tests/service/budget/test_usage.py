@@ -1,5 +1,7 @@
 """What was used, by build, model and day: the sums of what was booked, charged unknowns told apart."""
 
+from datetime import timedelta
+
 import grpc
 import pytest
 from taor.budget.v1 import budget_pb2 as pb
@@ -51,7 +53,7 @@ async def test_a_user_is_summed_by_builds_the_dearest_first(bench: Bench) -> Non
 async def test_days_are_those_on_which_money_was_set_aside(bench: Bench) -> None:
     await work(bench, calls=1)
     await bench.reserve(1)
-    await bench.shift_clock("24 hours")
+    await bench.shift_clock(timedelta(hours=24))
     await bench.settle(1, USED)
     await bench.reserve(2)
     await bench.settle(2, USED)
@@ -62,7 +64,7 @@ async def test_days_are_those_on_which_money_was_set_aside(bench: Bench) -> None
 
 async def test_another_cycle_is_not_counted_for_a_user(bench: Bench) -> None:
     await work(bench, calls=1)
-    await bench.shift_clock("32 days")
+    await bench.shift_clock(timedelta(days=32))
     assert not (await usage(bench, user_id="ada", group_by=pb.GetUsageRequest.DAY)).rows
     assert len((await usage(bench, build_id=bench.build_id, group_by=pb.GetUsageRequest.DAY)).rows) == 1
 

@@ -52,7 +52,7 @@ async def test_a_block_that_fails_drains_its_server_too() -> None:
             raise LookupError("as a background loop may")
 
     with pytest.raises(LookupError):
-        await asyncio.wait_for(fail_while_streaming(), 10)
+        await asyncio.wait_for(fail_while_streaming(), 50)
     assert await streams[0].read() is grpc.aio.EOF
 
 

@@ -39,7 +39,7 @@ async def start(environment: Mapping[str, str], *arguments: str) -> asyncio.subp
 
 async def outcome(process: asyncio.subprocess.Process) -> tuple[int, list[str]]:
     """The exit code and the lines on stderr, once the process has ended."""
-    _, err = await asyncio.wait_for(process.communicate(), 20)
+    _, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
     return process.returncode, err.decode().splitlines()
 
@@ -50,7 +50,7 @@ async def serving(listen: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
     process = await start({"TAOR_PROBE_LISTEN": listen, "TAOR_TOKEN": TOKEN}, "serve")
     try:
         async with open_channel(listen, token=TOKEN) as channel:
-            await asyncio.wait_for(channel.channel_ready(), 20)
+            await asyncio.wait_for(channel.channel_ready(), 60)
             yield process, Probe(channel, listen)
     finally:
         if process.returncode is None:
@@ -61,7 +61,7 @@ async def serving(listen: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
 async def logged(process: asyncio.subprocess.Process, message: str) -> None:
     """Read the log up to a message."""
     assert process.stderr is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while json.loads(await process.stderr.readline())["message"] != message:
             pass
 

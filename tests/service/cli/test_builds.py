@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,10 +103,9 @@ async def test_the_first_line_of_a_followed_build_comes_at_once_and_the_rest_as_
 ) -> None:
     process = await installation.start("build", "--brief", brief)
     assert process.stdout is not None
-    started = time.monotonic()
-    first = (await process.stdout.readline()).decode()
+    async with asyncio.timeout(RUN_SECONDS):
+        first = (await process.stdout.readline()).decode()  # nothing has happened to it yet
     assert first.startswith("build 0198f3a1")
-    assert time.monotonic() - started < 5.0  # the machine of the tests is shared; alone it takes half a second
     await installation.recorded.add("0198f3a1-0000-7000-8000-000000000001", *story())
     run = await finish(process)
     assert run.code == 0, run.err

@@ -22,7 +22,7 @@ async def start(folder: Path) -> tuple[Process, str]:
         sys.executable, "-m", "taor_model_simulator", *arguments, stderr=PIPE
     )
     assert process.stderr is not None
-    said = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+    said = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
     found = re.search(r"http://\S+", said)
     assert found, said
     return process, found[0]
@@ -38,7 +38,7 @@ async def test_it_serves_until_sigterm_even_while_an_answer_is_open(tmp_path: Pa
             async with http.post(f"{url}/v1/messages", json=body) as answer:
                 assert b"message_start" in await answer.content.readline()
                 process.terminate()
-                assert await asyncio.wait_for(process.wait(), 5) == 0
+                assert await asyncio.wait_for(process.wait(), 20) == 0
                 with pytest.raises(aiohttp.ClientError):
                     await answer.read()
         assert len((tmp_path / "billed.jsonl").read_bytes().splitlines()) == 1

@@ -18,7 +18,6 @@ from taor_orchestrator.store.builds import BuildStore, NewBuild, Request
 from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.leases import Claimed, LeaseStore
 
-POLL_SECONDS = 1.0
 CLAIM_BATCH = 10
 CLAIM_PAUSE_SECONDS = 0.2
 """Between full batches: what begins together keeps step for long, in sandboxes, snapshots and heartbeats."""
@@ -28,6 +27,16 @@ FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often it looks by itself; the hints of the database only make it faster."""
+
+    poll_seconds: float = 1.0
+    """For builds that are due."""
+    beat_seconds: float = BEAT_SECONDS
+    """For what waits for the builds that it holds; each look renews their leases."""
 
 
 @dataclass(slots=True)
@@ -42,7 +51,10 @@ class _Held:
 class RowDispatch(Dispatch):
     """Implements the `Dispatch` port: claims what is due, keeps the leases alive, and gives back what it cannot end."""
 
-    def __init__(self, dsn: str, builds: BuildStore, leases: LeaseStore, clock: Clock, slots: int) -> None:
+    def __init__(
+        self, dsn: str, builds: BuildStore, leases: LeaseStore, clock: Clock, slots: int, pace: Pace | None = None
+    ) -> None:
+        self._pace = pace or Pace()
         self._dsn = dsn
         self._builds = builds
         self._leases = leases
@@ -68,8 +80,8 @@ class RowDispatch(Dispatch):
         claiming = asyncio.create_task(self._claim_until(stopping, work))
         beside = [
             asyncio.create_task(listen(self._dsn, self._due.set, self._hint)),
-            asyncio.create_task(self._every(BEAT_SECONDS, self._beat)),
-            asyncio.create_task(self._every(POLL_SECONDS, self._wake_due)),
+            asyncio.create_task(self._every(self._pace.beat_seconds, self._beat)),
+            asyncio.create_task(self._every(self._pace.poll_seconds, self._wake_due)),
             claiming,
         ]
         stopped = asyncio.create_task(stopping.wait())
@@ -95,7 +107,7 @@ class RowDispatch(Dispatch):
 
     async def _until_due(self) -> None:
         try:
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(self._pace.poll_seconds):
                 await self._due.wait()
         except TimeoutError:
             return
