@@ -5,6 +5,7 @@ account's day) is known here; the database checks under its lock that it still h
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from taor_budget import bound
@@ -93,7 +94,8 @@ class Ledger:
         closing: Closing | None = None
         for _ in range(ROLLS):
             priced = self._price(build, need, today.seen_at) if need else None
-            turned = await self._send(build, epoch, today, None if closing else settlement, priced)
+            earmark = self._price(build, need.earmark, today.seen_at) if need and need.earmark else None
+            turned = await self._send(build, epoch, today, None if closing else settlement, priced, earmark)
             if settlement and not closing:
                 closing = _settled(settlement.rid, turned.ended)
             if turned.counters is not None:
@@ -105,7 +107,13 @@ class Ledger:
         raise DependencyUnavailable("the account's day changed while money was set aside; try again")
 
     async def _send(
-        self, build: Binding, epoch: int, today: Today, settlement: Settlement | None, priced: Priced | None
+        self,
+        build: Binding,
+        epoch: int,
+        today: Today,
+        settlement: Settlement | None,
+        priced: Priced | None,
+        earmark: Priced | None,
     ) -> LedgerTurn:
         return await self._store.turn(
             build.tenant_id,
@@ -116,6 +124,7 @@ class Ledger:
             settlement=settlement,
             prices=self._prices.of_model(build.model),
             priced=priced,
+            earmark=earmark,
         )
 
     async def _end(self, build: Binding, epoch: int, rid: Rid, state: State, reason: str) -> Closing:
@@ -150,9 +159,16 @@ class Ledger:
         if answer.refusal == "STALE_EPOCH" and fenced:
             raise StaleEpoch(build.build_id, epoch, answer.highest_epoch)
         if answer.cause is None:
-            return self._grant(build, need, answer)
+            grant = self._grant(build, need, answer)
+            return replace(grant, earmark=self._earmark(build, need, turned))
         version = counters.version if answer.version is None else answer.version
         return Denial(answer.cause, version, today.day.end, answer.needed_microdollars, answer.free_microdollars)
+
+    def _earmark(self, build: Binding, need: Need, turned: LedgerTurn) -> Grant | None:
+        """The earmark beside a granted call, unless it is closed by now."""
+        if need.earmark is None or turned.earmark is None:
+            return None
+        return self._grant(build, need.earmark, turned.earmark)
 
     def _grant(self, build: Binding, need: Need, answer: Answer) -> Grant:
         """Read the hold with the price that it keeps, which on a repetition may be an older one."""
@@ -205,7 +221,7 @@ def allowance_of(counters: Counters, today: Today) -> Allowance:
         counters.reserved,
         today.day.end,
         counters.version,
-        counters.cycle_left,
+        max(counters.cycle_left, 0),
         today.cycle.end,
         counters.build_spent,
     )

@@ -58,7 +58,10 @@ class Rid:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How much a call may need, in tokens; the money may be granted for fewer output tokens than the most wanted."""
+    """How much a call may need, in tokens; the money may be granted for fewer output tokens than the most wanted.
+
+    An earmark beside it is granted with it, or neither is. What it replaces is given back, if it is granted.
+    """
 
     rid: Rid
     kind: Kind
@@ -66,14 +69,17 @@ class Need:
     prompt_tokens: int
     min_output_tokens: int
     max_output_tokens: int
+    earmark: "Need | None" = None
+    replaces: Rid | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a call has used; None when nobody knows."""
+    """What a call has used, None when nobody knows, and the names of the tools that its answer asked for."""
 
     rid: Rid
     usage: Usage | None
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Grant:
     rates: BoundRates
     price_id: str
     life_seconds: float
+    earmark: "Grant | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,6 +36,7 @@ MAX_TEXT_BYTES = 200
 MAX_TOKENS = 100_000_000  # far above any context window, far below what overflows a product with a rate
 MAX_COUNT = 2**53
 MAX_REQUEST_ID_BYTES = 128
+MAX_TOOLS = 1000
 MAX_TOP_UP_MICRODOLLARS = 10_000_000_000
 
 _GROUPINGS = {pb.GetUsageRequest.Grouping.Value(grouping.value): grouping for grouping in Grouping}
@@ -95,25 +97,49 @@ def closable_rid_of(text: str, build_id: str, epoch: int) -> Rid:
 
 
 def need_of(need: pb.Need, build_id: str, epoch: int) -> Need:
-    """What a call of this epoch needs."""
-    rid = rid_of("need.rid", need.rid, build_id)
-    require(rid.epoch == epoch, FieldInvalid("need.rid", f"is not of epoch {epoch}"))
+    """What a call of this epoch needs, with the earmark beside it and the one that both replace."""
+    wanted = _need_of("need", need, build_id, epoch)
+    earmark = _need_of("need.earmark", need.earmark, build_id, epoch) if need.HasField("earmark") else None
+    if earmark is not None:
+        field = "need.earmark"
+        require(wanted.kind is Kind.CALL, FieldInvalid(field, "stands beside a CALL only"))
+        require(earmark.kind is Kind.EARMARK, FieldInvalid(f"{field}.kind", "is not EARMARK"))
+        require(earmark.rid.k > wanted.rid.k, FieldInvalid(f"{field}.rid", "does not come after need.rid"))
+        is_plain = not (need.earmark.HasField("earmark") or need.earmark.replaces_rid)
+        require(is_plain, FieldInvalid(field, "can have no earmark and replace none"))
+    replaces = None
+    if need.replaces_rid:
+        replaces = _rid_of_epoch("need.replaces_rid", need.replaces_rid, build_id, epoch)
+        require(replaces.k < wanted.rid.k, FieldInvalid("need.replaces_rid", "does not come before need.rid"))
+    return replace(wanted, earmark=earmark, replaces=replaces)
+
+
+def _need_of(field: str, need: pb.Need, build_id: str, epoch: int) -> Need:
+    rid = _rid_of_epoch(f"{field}.rid", need.rid, build_id, epoch)
     if (kind := _KINDS.get(need.kind)) is None:
-        raise FieldMissing("need.kind", "say what the money is for")
+        raise FieldMissing(f"{field}.kind", "say what the money is for")
     return Need(
         rid,
         kind,
-        require_between("need.needs_sequence", need.needs_sequence, 0, MAX_COUNT),
-        require_between("need.prompt_tokens", need.prompt_tokens, 1, MAX_TOKENS),
-        require_between("need.min_output_tokens", need.min_output_tokens, 1, MAX_TOKENS),
-        require_between("need.max_output_tokens", need.max_output_tokens, need.min_output_tokens, MAX_TOKENS),
+        require_between(f"{field}.needs_sequence", need.needs_sequence, 0, MAX_COUNT),
+        require_between(f"{field}.prompt_tokens", need.prompt_tokens, 1, MAX_TOKENS),
+        require_between(f"{field}.min_output_tokens", need.min_output_tokens, 1, MAX_TOKENS),
+        require_between(f"{field}.max_output_tokens", need.max_output_tokens, need.min_output_tokens, MAX_TOKENS),
     )
+
+
+def _rid_of_epoch(field: str, text: str, build_id: str, epoch: int) -> Rid:
+    rid = rid_of(field, text, build_id)
+    require(rid.epoch == epoch, FieldInvalid(field, f"is not of epoch {epoch}"))
+    return rid
 
 
 def settlement_of(settlement: pb.Settlement, build_id: str) -> Settlement:
     """What a call has used."""
     rid = rid_of("settlement.rid", settlement.rid, build_id)
-    return Settlement(rid, _usage_of(settlement.usage) if settlement.HasField("usage") else None)
+    require_between("settlement.tools", len(settlement.tools), 0, MAX_TOOLS)
+    tools = tuple(short_text_of("settlement.tools", tool) for tool in settlement.tools)
+    return Settlement(rid, _usage_of(settlement.usage) if settlement.HasField("usage") else None, tools)
 
 
 def _usage_of(usage: pb.Usage) -> Usage:
@@ -174,6 +200,7 @@ def _wire_grant_of(grant: Grant) -> pb.Grant:
         rates_hold_up_to_prompt_tokens=grant.rates.prompt_tokens_at_most,
         price_id=grant.price_id,
         life_seconds=grant.life_seconds,
+        earmark=_wire_grant_of(grant.earmark) if grant.earmark else None,
     )
 
 

@@ -16,6 +16,7 @@ from tests.service.budget import test_expiry as expiry
 from tests.service.budget import test_fences as fences
 from tests.service.budget import test_interleavings as interleavings
 from tests.service.budget import test_midnight as midnight
+from tests.service.budget import test_pairs as pairs
 from tests.service.budget import test_reserving as reserving
 from tests.service.budget.audit import audit
 from tests.service.budget.books import PRICES, TENANT, Books, open_books
@@ -23,7 +24,7 @@ from tests.service.budget.test_ledger_properties import run_histories
 from tests.support.postgres import MigratedDatabase
 
 Test = Callable[[Books], Awaitable[None]]
-LEDGER = (files("taor_budget") / "sql" / "ledger.sql").read_text("utf-8")
+LEDGER = "".join((files("taor_budget") / "sql" / name).read_text("utf-8") for name in ("ledger.sql", "holds.sql"))
 # What a test fails with: an assertion, an expectation of pytest, a constraint of the database, a refusal.
 CAUGHT = (AssertionError, pytest.fail.Exception, asyncpg.PostgresError, ServiceError, TimeoutError)
 RACES = 5
@@ -100,19 +101,19 @@ MUTANTS = [
     ),
     Mutant(
         "more than was asked is held",
-        "least(n.max_held, v_free),",
-        "v_free,",
+        "least(n.max_held, v_free), today",
+        "v_free, today",
         reserving.test_a_hold_is_the_bound_of_the_call,
     ),
     Mutant(
         "hold missing in the allowance told",
-        "    a.reserved := a.reserved + r.held;\n",
+        "    a.reserved := a.reserved + c.reserved;\n",
         "",
         reserving.test_a_hold_is_the_bound_of_the_call,
     ),
     Mutant(
         "cause of denial mixed up",
-        'CASE WHEN least(p_unspent, "limit" - spent) < n.min_held',
+        'CASE WHEN least(p_unspent, "limit" - spent - p_kept) < n.min_held',
         "CASE WHEN p_free < n.min_held",
         reserving.test_holds_of_others_deny_until_they_close,
     ),
@@ -124,14 +125,14 @@ MUTANTS = [
     ),
     Mutant(
         "cycle not looked at",
-        "least(v_ceiling - a.spent - a.reserved, a.cycle_left)",
+        "least(v_ceiling - a.spent - a.reserved, a.cycle_left - v_kept)",
         "v_ceiling - a.spent - a.reserved",
         midnight.test_what_a_call_of_yesterday_cost_too_much_is_missing_today,
     ),
     Mutant(
         "other arguments accepted",
-        "IF (r.kind, r.needs_sequence,",
-        "IF false AND (r.kind, r.needs_sequence,",
+        "OR NOT ledger_is_for(r, n) ",
+        "",
         reserving.test_a_repeated_reserve_with_other_arguments_conflicts,
     ),
     Mutant(
@@ -160,26 +161,26 @@ MUTANTS = [
     ),
     Mutant(
         "release not told",
-        "(d_reserved + d_spent < 0)::integer",
-        "(d_reserved + d_spent < 0 AND d_spent > 0)::integer",
+        "v_growths + (c.reserved + c.spent < 0)::integer",
+        "v_growths + (c.reserved + c.spent < 0 AND c.spent > 0)::integer",
         reserving.test_every_growth_of_free_money_raises_the_version,
     ),
     Mutant(
         "late settlement not told",
-        "(d_reserved + d_spent < 0)::integer",
-        "(d_reserved < 0 AND d_reserved + d_spent < 0)::integer",
+        "v_growths + (c.reserved + c.spent < 0)::integer",
+        "v_growths + (c.reserved < 0 AND c.reserved + c.spent < 0)::integer",
         reserving.test_every_growth_of_free_money_raises_the_version,
     ),
     Mutant(
         "charge told as growth",
-        "(d_reserved + d_spent < 0)::integer",
-        "(d_reserved < 0)::integer",
+        "v_growths + (c.reserved + c.spent < 0)::integer",
+        "v_growths + (c.reserved < 0)::integer",
         reserving.test_money_that_goes_leaves_the_version,
     ),
     Mutant(
         "late settlement only lowers",
-        "p_booked - r.booked, v_overrun",
-        "CASE r.state WHEN 'HELD' THEN p_booked ELSE least(p_booked - r.booked, 0) END, v_overrun",
+        "p_booked - r.booked,\n",
+        "CASE r.state WHEN 'HELD' THEN p_booked ELSE least(p_booked - r.booked, 0) END,\n",
         partial(
             closing.test_a_late_truth_corrects_a_charge_both_ways,
             how="expired",
@@ -202,8 +203,8 @@ MUTANTS = [
     ),
     Mutant(
         "unknown usage refunded",
-        "RETURN ledger_close(r, p_now, 'CHARGED', r.held, NULL, 'usage_unknown');",
-        "RETURN ledger_close(r, p_now, 'RELEASED', 0, NULL, 'usage_unknown');",
+        "ledger_close(r, p_now, 'CHARGED', r.held, NULL, 'usage_unknown', p_tools);",
+        "ledger_close(r, p_now, 'RELEASED', 0, NULL, 'usage_unknown', p_tools);",
         closing.test_an_unknown_usage_charges_the_hold,
     ),
     Mutant(
@@ -226,26 +227,26 @@ MUTANTS = [
     ),
     Mutant(
         "overrun not journalled",
-        "           d_reserved, d_spent, d_overrun, p_now",
-        "           d_reserved, d_spent, 0, p_now",
+        "each.reserved, each.spent, each.overrun, p_now",
+        "each.reserved, each.spent, 0, p_now",
         closing.test_more_than_the_hold_is_booked_as_overrun,
     ),
     Mutant(
         "gap in the journal",
-        "SET journal_sequence = journal_sequence + 3,",
-        "SET journal_sequence = journal_sequence + 4,",
+        "SET journal_sequence = journal_sequence + 3 * cardinality(p_changes),",
+        "SET journal_sequence = journal_sequence + 3 * cardinality(p_changes) + 1,",
         reserving.test_a_hold_is_the_bound_of_the_call,
     ),
     Mutant(
         "earmark charged at its expiry",
-        "        IF r.kind = 'EARMARK' THEN\n            PERFORM",
-        "        IF false THEN\n            PERFORM",
+        "        IF r.kind = 'EARMARK' THEN\n            closed",
+        "        IF false THEN\n            closed",
         expiry.test_due_holds_are_charged_and_earmarks_released,
     ),
     Mutant(
         "expired hold refunded",
-        "PERFORM ledger_close(r, p_now, 'EXPIRED', r.held, NULL, 'expired');",
-        "PERFORM ledger_close(r, p_now, 'RELEASED', 0, NULL, 'expired');",
+        "ledger_close(r, p_now, 'EXPIRED', r.held, NULL, 'expired', NULL);",
+        "ledger_close(r, p_now, 'RELEASED', 0, NULL, 'expired', NULL);",
         expiry.test_due_holds_are_charged_and_earmarks_released,
     ),
     Mutant(
@@ -256,8 +257,8 @@ MUTANTS = [
     ),
     Mutant(
         "due hold released",
-        "    PERFORM ledger_expire_due(p_tenant, p_user, v_now);\n",
-        "",
+        "        PERFORM ledger_expire_due(p_tenant, p_user, v_now);\n",
+        "        NULL;\n",
         expiry.test_a_hold_that_is_due_expires_before_anything_else_is_done_with_it,
     ),
     Mutant(
@@ -285,6 +286,74 @@ MUTANTS = [
         midnight.test_a_day_gets_an_equal_share_of_what_is_left_at_its_first_use,
     ),
     Mutant(
+        "call held without its earmark",
+        "    IF v_free < n.min_held THEN",
+        "    IF v_free + v_kept < n.min_held THEN",
+        pairs.test_where_only_the_call_would_fit_nothing_is_held,
+    ),
+    Mutant(
+        "earmark not kept free of the call",
+        "least(CASE n.kind WHEN 'CALL' THEN a.allowance ELSE a.hard_limit END, a.hard_limit - v_kept)",
+        "CASE n.kind WHEN 'CALL' THEN a.allowance ELSE a.hard_limit END",
+        pairs.test_where_only_the_call_would_fit_nothing_is_held,
+    ),
+    Mutant(
+        "pair forgets its earmark",
+        "    IF e.k IS NOT NULL THEN\n        step",
+        "    IF false THEN\n        step",
+        pairs.test_a_call_and_its_earmark_are_held_together,
+    ),
+    Mutant(
+        "another earmark accepted",
+        "IF r.earmark_k IS DISTINCT FROM e.k OR",
+        "IF",
+        pairs.test_a_repetition_gets_both_first_holds,
+    ),
+    Mutant(
+        "outgrown earmark kept beside the new",
+        "    IF r.k IS NOT NULL THEN\n        step",
+        "    IF false THEN\n        step",
+        pairs.test_an_outgrown_earmark_is_replaced_in_the_commit_that_advances,
+    ),
+    Mutant(
+        "earmark given back before it is replaced",
+        "        v_free := v_free + coalesce(r.held, 0);\n    END IF;\n",
+        "        v_free := v_free + coalesce(r.held, 0);\n    END IF;\n"
+        "    PERFORM ledger_end(p_tenant, b.user_id, p_build, p_epoch, p_epoch, p_replaces, 'RELEASED', 'replaced');\n",
+        pairs.test_an_earmark_that_cannot_be_replaced_is_kept,
+    ),
+    Mutant(
+        "call replaced",
+        "           AND kind = 'EARMARK' AND state = 'HELD' AND day",
+        "           AND state = 'HELD' AND day",
+        pairs.test_only_an_open_earmark_is_replaced,
+    ),
+    Mutant(
+        "closed earmark replaced",
+        "           AND kind = 'EARMARK' AND state = 'HELD' AND day",
+        "           AND kind = 'EARMARK' AND day",
+        pairs.test_only_an_open_earmark_is_replaced,
+    ),
+    Mutant(
+        "settlement not seen by the hold of its turn",
+        "            allowance := ledger_after(allowance, v_changes[1]);",
+        "            NULL;",
+        pairs.test_an_outgrown_earmark_is_replaced_in_the_commit_that_advances,
+    ),
+    Mutant(
+        "settlement of another day booked today",
+        "            AND (settled.cycle_period, settled.day_period) = (today.cycle_period, today.day_period) THEN",
+        "            THEN",
+        midnight.test_an_advance_of_a_call_of_yesterday_books_it_yesterday,
+    ),
+    Mutant(
+        "denial forgets the settlement of its turn",
+        "        PERFORM ledger_book(p_tenant, b.user_id, p_build, today.cycle_period, today.day_period, "
+        "p_now, changes);\n",
+        "",
+        pairs.test_a_denied_advance_settles_all_the_same,
+    ),
+    Mutant(
         "hard stop beyond the cycle",
         "least(v_allowance * 110 / 100, v_left)",
         "v_allowance * 110 / 100",
@@ -296,6 +365,7 @@ FOUND_BY_HISTORIES = {
     "day not checked under the lock",
     "fence never rises",
     "late settlement only lowers",
+    "outgrown earmark kept beside the new",
     "release not told",
 }
 

@@ -125,9 +125,12 @@ def need(
     prompt: int = 100,
     least: int = 10,
     most: int = 100,
+    earmark: Need | None = None,
+    replaces: int | None = None,
 ) -> Need:
     """A call that costs between 150 and 600 microdollars at the first rates."""
-    return Need(Rid(build.build_id, epoch, k), kind, needs, prompt, least, most)
+    replaced = None if replaces is None else Rid(build.build_id, epoch, replaces)
+    return Need(Rid(build.build_id, epoch, k), kind, needs, prompt, least, most, earmark, replaced)
 
 
 @asynccontextmanager

@@ -18,11 +18,21 @@ from taor_budget.store.accounts import AccountStore, Binding
 from taor_chassis.errors import ServiceError
 from tests.service.budget.audit import audit
 from tests.service.budget.books import LIFE, PLANS, PRICES, TENANT, Books, need
-from tests.service.budget.model import Call, Closed, Counters, Denied, Held, LedgerModel, Refused, midnight_after
+from tests.service.budget.model import (
+    Asked,
+    Call,
+    Closed,
+    Counters,
+    Denied,
+    Held,
+    LedgerModel,
+    Refused,
+    Wanted,
+    midnight_after,
+)
 from tests.support.loop_thread import LoopThread
 
 Result = TypeVar("Result")
-Asked = tuple[int, int, int]
 BUILDS = 2
 
 builds = st.integers(0, BUILDS - 1)
@@ -32,6 +42,9 @@ epoch_shifts = st.sampled_from([0, 0, 0, 0, 0, 0, -1, 1])
 places = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5, 8])
 kinds = st.sampled_from([Kind.CALL, Kind.CALL, Kind.CALL, Kind.EARMARK, Kind.HANDOVER])
 asks = st.tuples(st.integers(1, 150), st.integers(1, 60), st.integers(60, 200))
+# Whether an earmark is reserved with a call, and whether the build's newest earmark is given back for it.
+earmarks = st.one_of(st.none(), asks)
+replacing = st.booleans()
 usages = st.one_of(
     st.none(),
     st.builds(Usage, st.integers(0, 100), st.integers(0, 60), st.integers(0, 15)),
@@ -65,7 +78,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model.open_build()
         self.next_k = [0] * BUILDS
         self.calls: list[Call] = []
-        self.asked: dict[Call, tuple[Kind, Asked]] = {}
+        self.wanted: dict[Call, Wanted] = {}
 
     async def _admit(self) -> Binding:
         return await self.books.build(self.user_id)
@@ -76,24 +89,41 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.books.store, self.accounts, PRICES, LIFE)
         self.books.accounts, self.books.ledger = self.accounts, self.ledger
 
-    @rule(build=builds, shift=epoch_shifts, kind=kinds, asked=asks, times=times)
-    def reserve(self, build: int, shift: int, kind: Kind, asked: Asked, times: int) -> None:
-        """Reserve for the next call, perhaps at an epoch that is not the attached one."""
-        self._reserve(self._next(build, shift), kind, asked, times)
+    @rule(build=builds, shift=epoch_shifts, kind=kinds, asked=asks, earmark=earmarks, replaces=replacing, times=times)
+    def reserve(
+        self, build: int, shift: int, kind: Kind, asked: Asked, earmark: Asked | None, replaces: bool, times: int
+    ) -> None:
+        """Reserve for the next call, perhaps with its earmark, perhaps at an epoch that is not the attached one."""
+        call = self._next(build, shift)
+        self._reserve(call, self._want(call, kind, asked, earmark, replaces), times)
 
     @rule(place=places, kind=kinds, asked=asks)
     def reserve_late(self, place: int, kind: Kind, asked: Asked) -> None:
         """A copy of an older Reserve arrives, as it was sent or with other arguments."""
         call = self._known(place)
-        self._reserve(call, *self.asked.get(call, (kind, asked)), times=1)
-        self._reserve(call, kind, asked, times=1)
+        self._reserve(call, self.wanted.get(call, Wanted(kind, asked)), times=1)
+        self._reserve(call, Wanted(kind, asked), times=1)
 
-    def _reserve(self, call: Call, kind: Kind, asked: Asked, times: int) -> None:
-        self.asked.setdefault(call, (kind, asked))
-        wanted = self._need(call, kind, asked)
+    def _want(self, call: Call, kind: Kind, asked: Asked, earmark: Asked | None, replaces: bool) -> Wanted:
+        """What is wanted for a further call; its earmark takes the number after it."""
+        old = [each for each in self.calls if each[:2] == call[:2] and self._is_earmark(each)]
+        with_earmark = earmark if kind is Kind.CALL else None
+        if with_earmark:
+            earmark_call = call[0], call[1], self.next_k[call[0]]
+            self.next_k[call[0]] += 1
+            self.calls.append(earmark_call)
+            self.wanted[earmark_call] = Wanted(Kind.EARMARK, with_earmark)
+        return Wanted(kind, asked, with_earmark, old[-1] if old and replaces else None)
+
+    def _is_earmark(self, call: Call) -> bool:
+        return call in self.wanted and self.wanted[call].kind is Kind.EARMARK
+
+    def _reserve(self, call: Call, wanted: Wanted, times: int) -> None:
+        self.wanted.setdefault(call, wanted)
+        needed = self._need(call, wanted)
         for _ in range(times):
-            answer = self._answer(lambda: self.ledger.reserve(self.bindings[call[0]], call[1], wanted))
-            expected = self.model.reserve(self.now, call, kind, asked)
+            answer = self._answer(lambda: self.ledger.reserve(self.bindings[call[0]], call[1], needed))
+            expected = self.model.reserve(self.now, call, wanted)
             assert (answer if isinstance(expected, Refused) else _outcome(answer)) == expected
 
     @rule(place=places, usage=usages, times=times)
@@ -114,19 +144,29 @@ class LedgerMachine(RuleBasedStateMachine):
             expected = self.model.settle(self.now, call, usage)
             assert (answer if isinstance(expected, Refused) else _closing(answer)) == expected
 
-    @rule(place=places, usage=usages, shift=epoch_shifts, asked=asks, times=times)
-    def advance(self, place: int, usage: Usage | None, shift: int, asked: Asked, times: int) -> None:
+    @rule(place=places, usage=usages, shift=epoch_shifts, asked=asks, earmark=earmarks, replaces=replacing, times=times)
+    def advance(
+        self,
+        place: int,
+        usage: Usage | None,
+        shift: int,
+        asked: Asked,
+        earmark: Asked | None,
+        replaces: bool,
+        times: int,
+    ) -> None:
         """Settle a call and reserve for the next, perhaps with an epoch that is stale by now."""
         settled = self._known(place)
         call = self._next(settled[0], shift)
-        settlement, wanted = Settlement(self._rid(settled), usage), self._need(call, Kind.CALL, asked)
+        wanted = self.wanted[call] = self._want(call, Kind.CALL, asked, earmark, replaces)
+        settlement, needed = Settlement(self._rid(settled), usage), self._need(call, wanted)
         for _ in range(times):
-            answer = self._answer(lambda: self.ledger.advance(self.bindings[call[0]], call[1], settlement, wanted))
+            answer = self._answer(lambda: self.ledger.advance(self.bindings[call[0]], call[1], settlement, needed))
             expected = self.model.settle(self.now, settled, usage)
             if isinstance(expected, Refused):
                 assert answer == expected
                 continue
-            held = self.model.reserve(self.now, call, Kind.CALL, asked)
+            held = self.model.reserve(self.now, call, wanted)
             if held == Refused("StaleEpoch"):
                 held = Denied("STALE", None)
             assert (_closing(answer), _outcome(answer)) == (expected, held)
@@ -228,9 +268,20 @@ class LedgerMachine(RuleBasedStateMachine):
     def _rid(self, call: Call) -> Rid:
         return Rid(self.bindings[call[0]].build_id, call[1], call[2])
 
-    def _need(self, call: Call, kind: Kind, asked: Asked) -> Need:
-        prompt, least, most = asked
-        return need(self.bindings[call[0]], call[2], epoch=call[1], kind=kind, prompt=prompt, least=least, most=most)
+    def _need(self, call: Call, wanted: Wanted) -> Need:
+        build, epoch, k = call
+        prompt, least, most = wanted.asked
+        return need(
+            self.bindings[build],
+            k,
+            epoch=epoch,
+            kind=wanted.kind,
+            prompt=prompt,
+            least=least,
+            most=most,
+            earmark=wanted.earmark and self._need((build, epoch, k + 1), Wanted(Kind.EARMARK, wanted.earmark)),
+            replaces=wanted.replaces and wanted.replaces[2],
+        )
 
     def _answer(self, call: Callable[[], Awaitable[Result]]) -> Result | Refused:
         self._run(self.books.set_clock(self.now))
@@ -250,7 +301,7 @@ def _outcome(answer: Turn | Refused) -> Held | Denied:
     assert isinstance(answer, Turn)
     match answer.outcome:
         case Grant() as grant:
-            return Held(grant.held_microdollars)
+            return Held(grant.held_microdollars, grant.earmark.held_microdollars if grant.earmark else None)
         case Denial() as denial:
             stale = denial.cause.value == "STALE"
             return Denied(denial.cause.value, None if stale else denial.account_version)

@@ -10,6 +10,7 @@ from taor_budget.reservations import Kind, State
 from tests.service.budget.books import CYCLE_MICRODOLLARS, LIFE, PRICES
 
 Call = tuple[int, int, int]  # build, epoch, k
+Asked = tuple[int, int, int]  # prompt, least and most output
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Hold:
     """A reservation."""
 
     kind: Kind
-    asked: tuple[int, int, int]
+    asked: Asked
     held: int
     price_id: str
     expires_at: datetime
@@ -35,6 +36,17 @@ class Hold:
     state: State = State.HELD
     booked: int = 0
     usage: Usage | None = None
+    earmark: "Hold | None" = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a Reserve asks for; its earmark is that of the call after it."""
+
+    kind: Kind
+    asked: Asked
+    earmark: Asked | None = None
+    replaces: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class Held:
-    """A grant of so much money."""
+    """A grant of so much money, and of so much for the earmark."""
 
     microdollars: int
+    earmark_microdollars: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +124,8 @@ class LedgerModel:
         self.builds[build].epoch = epoch
         return None
 
-    def reserve(self, now: datetime, call: Call, kind: Kind, asked: tuple[int, int, int]) -> Held | Denied | Refused:
-        """Set money aside for a call of its own epoch; asked is prompt, least and most output."""
+    def reserve(self, now: datetime, call: Call, wanted: Wanted) -> Held | Denied | Refused:
+        """Set money aside for a call of its own epoch, and for its earmark, or for neither."""
         self.expire(now)
         build, epoch, k = call
         day, cycle = self._open_day(now)
@@ -120,35 +133,69 @@ class LedgerModel:
         if epoch != fence.epoch:
             return Refused("StaleEpoch")
         if hold := self.holds.get(call):
-            if (hold.kind, hold.asked) != (kind, asked):
-                return Refused("IdConflict")
-            return Held(hold.held) if hold.state is State.HELD else Denied("STALE", None)
+            return self._again(hold, wanted)
         if (epoch, k) == fence.shown and fence.denied:
             return fence.denied
         if (epoch, k) <= fence.shown:
             return Denied("STALE", None)
-        quote = PRICES.quote("model", now)
-        assert quote is not None
-        rates = quote.price.tiers[0].rates
-        least, most = ((asked[0] * rates.input + tokens * rates.output) // 1_000_000 for tokens in asked[1:])
-        ceiling = day.allowance if kind is Kind.CALL else day.limit
-        assert ceiling is not None
+        least, kept = self._bound(now, wanted.asked, 1), self._bound(now, wanted.earmark, 1)
+        assert day.allowance is not None
+        assert day.limit is not None
         assert cycle.limit is not None
-        unspent = min(ceiling - day.spent, cycle.limit - cycle.spent)
-        free = min(ceiling - day.spent - day.reserved, cycle.limit - cycle.spent - cycle.reserved)
+        ceiling = min(day.allowance if wanted.kind is Kind.CALL else day.limit, day.limit - kept)
+        unspent = min(ceiling - day.spent, cycle.limit - cycle.spent - kept)
+        replaced = self._replaced(wanted)
+        back = replaced.held if replaced else 0
+        free = back + min(ceiling - day.spent - day.reserved, cycle.limit - cycle.spent - cycle.reserved - kept)
         fence.shown = (epoch, k)
         if free < least:
             fence.denied = Denied("LIMIT" if unspent < least else "HOLDS", self.version)
             return fence.denied
         fence.denied = None
+        if replaced:
+            self._close(replaced, State.RELEASED, 0)
+        hold = self._set_aside(now, call, wanted.kind, wanted.asked, free)
+        if wanted.earmark is None:
+            return Held(hold.held)
+        fence.shown = (epoch, k + 1)
+        left = min(day.limit - day.spent - day.reserved, cycle.limit - cycle.spent - cycle.reserved)
+        hold.earmark = self._set_aside(now, (build, epoch, k + 1), Kind.EARMARK, wanted.earmark, left)
+        return Held(hold.held, hold.earmark.held)
+
+    def _again(self, hold: Hold, wanted: Wanted) -> Held | Denied | Refused:
+        """What the first answer was; an earmark that is closed by now is told no more."""
+        earmark = hold.earmark
+        if (hold.kind, hold.asked, earmark and earmark.asked) != (wanted.kind, wanted.asked, wanted.earmark):
+            return Refused("IdConflict")
+        if hold.state is not State.HELD:
+            return Denied("STALE", None)
+        return Held(hold.held, earmark.held if earmark and earmark.state is State.HELD else None)
+
+    def _replaced(self, wanted: Wanted) -> Hold | None:
+        """The earmark that is given back with the grant, if it is one and open."""
+        hold = self.holds.get(wanted.replaces) if wanted.replaces else None
+        return hold if hold and (hold.kind, hold.state) == (Kind.EARMARK, State.HELD) else None
+
+    def _bound(self, now: datetime, asked: Asked | None, which: int) -> int:
+        """What a call costs at the least (1) or at the most (2)."""
+        quote = PRICES.quote("model", now)
+        assert quote is not None
+        rates = quote.price.tiers[0].rates
+        return (asked[0] * rates.input + asked[which] * rates.output) // 1_000_000 if asked else 0
+
+    def _set_aside(self, now: datetime, call: Call, kind: Kind, asked: Asked, free: int) -> Hold:
+        quote = PRICES.quote("model", now)
+        assert quote is not None
+        day, cycle = self._open_day(now)
         expires_at = now + LIFE
         if kind is Kind.EARMARK:
             expires_at = min(expires_at, today(now, self.zone, self.anchor_day).day.end)
-        periods = (cycle, day, self.totals[build])
-        self.holds[call] = Hold(kind, asked, min(most, free), quote.price.price_id, expires_at, periods)
+        periods = (cycle, day, self.totals[call[0]])
+        held = min(self._bound(now, asked, 2), free)
+        hold = self.holds[call] = Hold(kind, asked, held, quote.price.price_id, expires_at, periods)
         for period in periods:
-            period.reserved += min(most, free)
-        return Held(min(most, free))
+            period.reserved += held
+        return hold
 
     def settle(self, now: datetime, call: Call, usage: Usage | None) -> Closed | Refused:
         """Book the truth, or charge when nobody knows it."""

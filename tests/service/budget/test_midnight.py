@@ -52,6 +52,19 @@ async def test_an_advance_over_midnight_settles_in_the_old_day_and_holds_in_the_
     assert await spent_by_period(books) == {"cycle/2026-11-25": 200, "day/2026-11-25": 200, "day/2026-11-26": 0}
 
 
+async def test_an_advance_of_a_call_of_yesterday_books_it_yesterday(books: Books) -> None:
+    """The service has seen the new day already, so one commit books in both days."""
+    build = await books.build()
+    await books.set_clock(MIDNIGHT - timedelta(minutes=1))
+    await books.hold(build, 0)
+    await books.set_clock(MIDNIGHT)
+    await books.ledger.allowance(TENANT, "user")
+    turn = await books.ledger.advance(build, 1, Settlement(Rid(build.build_id, 1, 0), Usage(100, 20)), need(build, 1))
+    assert isinstance(turn.outcome, Grant)
+    assert (turn.allowance.spent_microdollars, turn.allowance.reserved_microdollars) == (0, 600)
+    assert await spent_by_period(books) == {"cycle/2026-11-25": 200, "day/2026-11-25": 200, "day/2026-11-26": 0}
+
+
 async def test_a_call_is_priced_by_the_time_of_its_start(books: Books) -> None:
     """The price doubles in the middle of a day; a hold taken before that is settled at the old price."""
     build = await books.build()

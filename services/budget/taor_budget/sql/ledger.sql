@@ -1,4 +1,5 @@
--- The only functions that change money. Each is called alone in its transaction.
+-- The only functions that change money, with those of holds.sql, which ledger_turn calls. Each of ledger_turn, ledger_end,
+-- ledger_attach and ledger_expire_one_account is called alone in its transaction.
 --
 -- Each locks the account row first (ledger_lock) and only then reads; under READ COMMITTED every statement after the
 -- lock sees what earlier holders committed. An account stands before all its periods, so one lock is the fixed order:
@@ -14,33 +15,48 @@ BEGIN
         RAISE EXCEPTION 'no account % of tenant %', p_user, p_tenant USING ERRCODE = 'no_data_found';
     END IF;
     v_now := taor_now();
-    PERFORM ledger_expire_due(p_tenant, p_user, v_now);
+    -- Mostly nothing is due in any account, and then the index alone tells so.
+    IF EXISTS (SELECT FROM reservations WHERE state = 'HELD' AND expires_at <= v_now) THEN
+        PERFORM ledger_expire_due(p_tenant, p_user, v_now);
+    END IF;
     RETURN v_now;
 END $$;
 
--- Books one change of a reservation in its three periods and in the journal. Growth of free money raises the version.
-CREATE OR REPLACE FUNCTION ledger_book(r reservations, p_now timestamptz, d_reserved bigint, d_spent bigint, d_overrun bigint)
-RETURNS void LANGUAGE plpgsql AS $$
+-- Books changes of a build's reservations of one day: the three periods once, the journal change by change, in their
+-- order. Every growth of free money raises the version.
+CREATE OR REPLACE FUNCTION ledger_book(
+    p_tenant text, p_user text, p_build uuid, p_cycle text, p_day text, p_now timestamptz, p_changes ledger_change[]
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_periods text[] := ARRAY[r.cycle_period, r.day_period, 'build/' || r.build_id];
+    v_periods text[] := ARRAY[p_cycle, p_day, 'build/' || p_build];
+    c ledger_change;
+    v_sum ledger_change := (NULL, NULL, 0, 0, 0);
+    v_growths integer := 0;
     v_sequence bigint;
     v_changed integer;
 BEGIN
+    IF cardinality(p_changes) = 0 THEN
+        RETURN;
+    END IF;
+    FOREACH c IN ARRAY p_changes LOOP
+        v_sum := (NULL, NULL, v_sum.reserved + c.reserved, v_sum.spent + c.spent, v_sum.overrun + c.overrun);
+        v_growths := v_growths + (c.reserved + c.spent < 0)::integer;
+    END LOOP;
     UPDATE accounts
-       SET journal_sequence = journal_sequence + 3,
-           version = version + (d_reserved + d_spent < 0)::integer
-     WHERE tenant_id = r.tenant_id AND user_id = r.user_id
-    RETURNING journal_sequence - 3 INTO v_sequence;
+       SET journal_sequence = journal_sequence + 3 * cardinality(p_changes), version = version + v_growths
+     WHERE tenant_id = p_tenant AND user_id = p_user
+    RETURNING journal_sequence - 3 * cardinality(p_changes) INTO v_sequence;
     UPDATE periods
-       SET reserved = reserved + d_reserved, spent = spent + d_spent, overrun = overrun + d_overrun
-     WHERE tenant_id = r.tenant_id AND user_id = r.user_id AND period = ANY (v_periods);
+       SET reserved = reserved + v_sum.reserved, spent = spent + v_sum.spent, overrun = overrun + v_sum.overrun
+     WHERE tenant_id = p_tenant AND user_id = p_user AND period = ANY (v_periods);
     GET DIAGNOSTICS v_changed = ROW_COUNT;
     ASSERT v_changed = 3, 'a reservation without its three periods';
     INSERT INTO journal (tenant_id, user_id, sequence, period, build_id, epoch, k,
                          reserved_delta, spent_delta, overrun_delta, at)
-    SELECT r.tenant_id, r.user_id, v_sequence + i, v_periods[i], r.build_id, r.epoch, r.k,
-           d_reserved, d_spent, d_overrun, p_now
-      FROM (VALUES (1), (2), (3)) AS three (i);
+    SELECT p_tenant, p_user, v_sequence + 3 * (nth - 1) + i, v_periods[i], p_build, each.epoch, each.k,
+           each.reserved, each.spent, each.overrun, p_now
+      FROM unnest(p_changes) WITH ORDINALITY AS each (epoch, k, reserved, spent, overrun, nth),
+           (VALUES (1), (2), (3)) AS three (i);
 END $$;
 
 -- Opens a cycle or a day unless it is open, with the limits that it starts with, and journals them.
@@ -85,19 +101,21 @@ BEGIN
                                v_allowance, least(v_allowance * 110 / 100, v_left));
 END $$;
 
--- Closes a hold, or corrects a charge that was made because nobody knew the usage.
+-- Closes a hold, or corrects a charge that was made because nobody knew the usage. What changes is still to be booked.
 CREATE OR REPLACE FUNCTION ledger_close(
-    r reservations, p_now timestamptz, p_state text, p_booked bigint, p_usage ledger_usage, p_reason text
-) RETURNS ledger_closing LANGUAGE plpgsql AS $$
+    r reservations, p_now timestamptz, p_state text, p_booked bigint, p_usage ledger_usage, p_reason text, p_tools text[],
+    OUT closing ledger_closing, OUT change ledger_change
+) LANGUAGE plpgsql AS $$
 DECLARE
     v_overrun bigint := greatest(p_booked - r.held, 0);
 BEGIN
     UPDATE reservations
-       SET state = p_state, booked = p_booked, overrun = v_overrun, usage = p_usage, reason = p_reason, closed_at = p_now
+       SET state = p_state, booked = p_booked, overrun = v_overrun, usage = p_usage, reason = p_reason, tools = p_tools,
+           closed_at = p_now
      WHERE tenant_id = r.tenant_id AND build_id = r.build_id AND epoch = r.epoch AND k = r.k;
-    PERFORM ledger_book(r, p_now, CASE WHEN r.state = 'HELD' THEN -r.held ELSE 0 END,
-                        p_booked - r.booked, v_overrun - r.overrun);
-    RETURN (NULL, p_state, p_booked, v_overrun, true)::ledger_closing;
+    closing := (NULL, p_state, p_booked, v_overrun, true);
+    change := (r.epoch, r.k, CASE WHEN r.state = 'HELD' THEN -r.held ELSE 0 END, p_booked - r.booked,
+               v_overrun - r.overrun);
 END $$;
 
 -- Closes the holds of an account that have outlived their life: a call may have been sent, so it is charged; an
@@ -106,6 +124,7 @@ CREATE OR REPLACE FUNCTION ledger_expire_due(p_tenant text, p_user text, p_now t
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     r reservations;
+    closed record;
     v_count integer := 0;
 BEGIN
     FOR r IN
@@ -114,134 +133,62 @@ BEGIN
          ORDER BY expires_at LIMIT 1000
     LOOP
         IF r.kind = 'EARMARK' THEN
-            PERFORM ledger_close(r, p_now, 'RELEASED', 0, NULL, 'expired');
+            closed := ledger_close(r, p_now, 'RELEASED', 0, NULL, 'expired', NULL);
         ELSE
-            PERFORM ledger_close(r, p_now, 'EXPIRED', r.held, NULL, 'expired');
+            closed := ledger_close(r, p_now, 'EXPIRED', r.held, NULL, 'expired', NULL);
         END IF;
+        PERFORM ledger_book(p_tenant, p_user, r.build_id, r.cycle_period, r.day_period, p_now, ARRAY[closed.change]);
         v_count := v_count + 1;
     END LOOP;
     RETURN v_count;
 END $$;
 
--- Closes a reservation with the truth, at any epoch, once. An unknown usage charges the hold.
-CREATE OR REPLACE FUNCTION ledger_settle(p_tenant text, p_build uuid, p_now timestamptz, s ledger_settlement)
-RETURNS ledger_closing LANGUAGE plpgsql AS $$
+-- Closes a reservation with the truth, at any epoch, once. An unknown usage charges the hold. What changes, if anything
+-- does, is still to be booked.
+CREATE OR REPLACE FUNCTION ledger_settle(
+    p_tenant text, p_build uuid, p_now timestamptz, s ledger_settlement, p_tools text[],
+    OUT closing ledger_closing, OUT change ledger_change, OUT cycle_period text, OUT day_period text
+) LANGUAGE plpgsql AS $$
 DECLARE
     r reservations;
+    closed record;
     v_known boolean := s.usage IS NOT NULL;
     v_cost bigint;
 BEGIN
     SELECT * INTO r FROM reservations
      WHERE tenant_id = p_tenant AND build_id = p_build AND epoch = s.epoch AND k = s.k;
     IF NOT FOUND THEN
-        RETURN ('NOT_FOUND', NULL, NULL, NULL, false)::ledger_closing;
+        closing := ('NOT_FOUND', NULL, NULL, NULL, false);
+        RETURN;
     ELSIF r.kind = 'EARMARK' OR r.state = 'RELEASED' THEN
-        RETURN ('CLOSED', r.state, r.booked, r.overrun, false)::ledger_closing;
+        closing := ('CLOSED', r.state, r.booked, r.overrun, false);
+        RETURN;
     ELSIF r.state = 'SETTLED' AND v_known AND r.usage <> s.usage THEN
-        RETURN ('CONFLICT', r.state, r.booked, r.overrun, false)::ledger_closing;
+        closing := ('CONFLICT', r.state, r.booked, r.overrun, false);
+        RETURN;
     ELSIF r.state = 'SETTLED' OR (r.state <> 'HELD' AND NOT v_known) THEN
-        RETURN (NULL, r.state, r.booked, r.overrun, false)::ledger_closing;
+        closing := (NULL, r.state, r.booked, r.overrun, false);
+        RETURN;
     ELSIF NOT v_known THEN
-        RETURN ledger_close(r, p_now, 'CHARGED', r.held, NULL, 'usage_unknown');
-    END IF;
-    v_cost := s.costs[array_position(s.price_ids, r.price_id)];
-    IF v_cost IS NULL THEN
-        RAISE EXCEPTION 'the price % of a hold is not in the price table', r.price_id;
-    END IF;
-    RETURN ledger_close(r, p_now, 'SETTLED', v_cost, s.usage, '');
-END $$;
-
--- The answer to a Reserve that holds money.
-CREATE OR REPLACE FUNCTION ledger_granted(r reservations, p_now timestamptz) RETURNS ledger_answer
-LANGUAGE plpgsql IMMUTABLE AS $$
-BEGIN
-    RETURN (NULL, r.epoch, NULL, NULL, NULL, NULL, r.held, r.price_id,
-            extract(epoch FROM r.expires_at - p_now))::ledger_answer;
-END $$;
-
--- The answer to a Reserve that was shown before, by its row, its denial or its Release: its first answer, or that it is
--- stale. So is one that a later call was reserved after: no delayed copy may hold anything. NULL: it is new.
-CREATE OR REPLACE FUNCTION ledger_answered(b builds, p_now timestamptz, n ledger_need)
-RETURNS ledger_answer LANGUAGE plpgsql AS $$
-DECLARE
-    r reservations;
-BEGIN
-    SELECT * INTO r FROM reservations
-     WHERE tenant_id = b.tenant_id AND build_id = b.build_id AND (epoch, k) >= (b.epoch, n.k)
-     ORDER BY epoch, k LIMIT 1;
-    IF (r.epoch, r.k) = (b.epoch, n.k) THEN
-        IF (r.kind, r.needs_sequence, r.prompt_tokens, r.min_output_tokens, r.max_output_tokens)
-           <> (n.kind, n.needs_sequence, n.prompt_tokens, n.min_output_tokens, n.max_output_tokens) THEN
-            RETURN ('CONFLICT', b.epoch, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::ledger_answer;
-        ELSIF r.state = 'HELD' THEN
-            RETURN ledger_granted(r, p_now);
+        closed := ledger_close(r, p_now, 'CHARGED', r.held, NULL, 'usage_unknown', p_tools);
+    ELSE
+        v_cost := s.costs[array_position(s.price_ids, r.price_id)];
+        IF v_cost IS NULL THEN
+            RAISE EXCEPTION 'the price % of a hold is not in the price table', r.price_id;
         END IF;
-    ELSIF r.k IS NULL THEN
-        IF (b.epoch, n.k) > (b.shown_epoch, b.shown_k) THEN
-            RETURN NULL;
-        ELSIF (b.epoch, n.k) = (b.shown_epoch, b.shown_k) AND b.denied_cause IS NOT NULL THEN
-            RETURN (NULL, b.epoch, b.denied_cause, b.denied_version, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
-        END IF;
+        closed := ledger_close(r, p_now, 'SETTLED', v_cost, s.usage, '', p_tools);
     END IF;
-    RETURN (NULL, b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
+    closing := closed.closing;
+    change := closed.change;
+    cycle_period := r.cycle_period;
+    day_period := r.day_period;
 END $$;
 
--- Denies a need, and for ever the call: for want of money, or because too much of it is set aside.
-CREATE OR REPLACE FUNCTION ledger_deny(
-    b builds, n ledger_need, p_cycle text, p_version bigint, p_free bigint, p_unspent bigint
-)
-RETURNS ledger_answer LANGUAGE plpgsql AS $$
-DECLARE
-    v_cause text;
-BEGIN
-    SELECT CASE WHEN least(p_unspent, "limit" - spent) < n.min_held THEN 'LIMIT' ELSE 'HOLDS' END INTO STRICT v_cause
-      FROM periods WHERE tenant_id = b.tenant_id AND user_id = b.user_id AND period = p_cycle;
-    UPDATE builds SET shown_epoch = b.epoch, shown_k = n.k, denied_cause = v_cause, denied_version = p_version
-     WHERE tenant_id = b.tenant_id AND build_id = b.build_id;
-    RETURN (NULL, b.epoch, v_cause, p_version, n.min_held, greatest(p_free, 0), NULL, NULL, NULL)::ledger_answer;
-END $$;
-
--- Sets money aside: what was asked for, or what is free if that is enough. Only the hand-over may use what lies between
--- the allowance of a day and its hard stop. Returns the allowance as it is then.
-CREATE OR REPLACE FUNCTION ledger_hold(
-    p_tenant text, p_user text, p_build uuid, p_epoch bigint, p_now timestamptz, n ledger_need, today ledger_today,
-    INOUT a ledger_allowance, OUT answer ledger_answer
-) LANGUAGE plpgsql AS $$
-DECLARE
-    b builds;
-    r reservations;
-    v_ceiling bigint := CASE n.kind WHEN 'CALL' THEN a.allowance ELSE a.hard_limit END;
-    v_free bigint := least(v_ceiling - a.spent - a.reserved, a.cycle_left);
-BEGIN
-    SELECT * INTO STRICT b FROM builds WHERE tenant_id = p_tenant AND build_id = p_build;
-    IF b.epoch <> p_epoch THEN
-        answer := ('STALE_EPOCH', b.epoch, 'STALE', NULL, n.min_held, NULL, NULL, NULL, NULL)::ledger_answer;
-        RETURN;
-    END IF;
-    answer := ledger_answered(b, p_now, n);
-    IF answer.highest_epoch IS NOT NULL THEN
-        RETURN;
-    ELSIF v_free < n.min_held THEN
-        answer := ledger_deny(b, n, today.cycle_period, a.version, v_free, v_ceiling - a.spent);
-        RETURN;
-    END IF;
-    INSERT INTO reservations (tenant_id, build_id, epoch, k, user_id, kind, state, needs_sequence, prompt_tokens,
-                              min_output_tokens, max_output_tokens, price_id, cycle_period, day_period, held,
-                              reserved_at, expires_at)
-    VALUES (p_tenant, p_build, p_epoch, n.k, p_user, n.kind, 'HELD', n.needs_sequence, n.prompt_tokens,
-            n.min_output_tokens, n.max_output_tokens, n.price_id, today.cycle_period, today.day_period, least(n.max_held, v_free),
-            p_now, CASE n.kind WHEN 'EARMARK' THEN least(p_now + n.life, today.day_ends_at) ELSE p_now + n.life END)
-    RETURNING * INTO r;
-    PERFORM ledger_book(r, p_now, r.held, 0, 0);
-    a.reserved := a.reserved + r.held;
-    a.cycle_left := a.cycle_left - r.held;
-    answer := ledger_granted(r, p_now);
-END $$;
-
--- What a user may spend today, and what the build has spent, read under the lock of the account.
+-- What a user may spend today, and what the build has spent, read under the lock of the account. What is left of the
+-- cycle is below zero after an overrun of it.
 CREATE OR REPLACE FUNCTION ledger_allowance(p_tenant text, p_user text, p_build uuid, today ledger_today)
 RETURNS ledger_allowance LANGUAGE sql STABLE AS $$
-    SELECT (d.allowance, d."limit", d.spent, d.reserved, greatest(c."limit" - c.spent - c.reserved, 0), a.version,
+    SELECT (d.allowance, d."limit", d.spent, d.reserved, c."limit" - c.spent - c.reserved, a.version,
             coalesce((SELECT b.spent FROM periods b WHERE b.tenant_id = p_tenant AND b.user_id = p_user
                          AND b.period = 'build/' || p_build), 0))::ledger_allowance
       FROM accounts a
@@ -251,26 +198,37 @@ RETURNS ledger_allowance LANGUAGE sql STABLE AS $$
        AND d.period = today.day_period AND c.period = today.cycle_period
 $$;
 
--- One turn of the money: settle a call, hold for the next, tell the allowance; each half may be absent (NULL). The
--- settlement stands whatever becomes of the hold. rolled, and then no allowance: the day or the price that the caller
--- knows is not the one of this instant; it finds them anew and calls again.
+-- One turn of the money: settle a call, hold for the next and for its earmark, tell the allowance; each part may be
+-- absent (NULL). The settlement stands whatever becomes of the hold; both are booked in one pass where their periods are
+-- the same. rolled, and then no allowance: the day or the price that the caller knows is not the one of this instant; it
+-- finds them anew and calls again.
 CREATE OR REPLACE FUNCTION ledger_turn(
-    p_tenant text, p_user text, p_build uuid, p_epoch bigint, s ledger_settlement, n ledger_need, today ledger_today,
-    OUT at timestamptz, OUT rolled boolean, OUT closing ledger_closing, OUT answer ledger_answer, OUT allowance ledger_allowance
+    p_tenant text, p_user text, p_build uuid, p_epoch bigint, s ledger_settlement, p_tools text[],
+    n ledger_need, e ledger_need, p_replaces bigint, today ledger_today,
+    OUT at timestamptz, OUT rolled boolean, OUT closing ledger_closing, OUT answer ledger_answer,
+    OUT earmark ledger_answer, OUT allowance ledger_allowance
 ) LANGUAGE plpgsql AS $$
 DECLARE
+    settled record;
     held record;
+    v_changes ledger_change[] := '{}';
 BEGIN
     at := ledger_lock(p_tenant, p_user);
-    rolled := false;
-    IF s.k IS NOT NULL THEN
-        closing := ledger_settle(p_tenant, p_build, at, s);
-        IF closing.refusal IS NOT NULL THEN
-            RETURN;
-        END IF;
-    END IF;
     rolled := at < today.day_starts_at OR at >= today.day_ends_at
         OR coalesce(at < n.price_since, false) OR coalesce(at >= n.price_until, false);
+    IF s.k IS NOT NULL THEN
+        settled := ledger_settle(p_tenant, p_build, at, s, p_tools);
+        closing := settled.closing;
+        IF closing.refusal IS NOT NULL THEN
+            RETURN;
+        ELSIF closing.changed AND NOT rolled AND n.k IS NOT NULL
+            AND (settled.cycle_period, settled.day_period) = (today.cycle_period, today.day_period) THEN
+            v_changes := ARRAY[settled.change];
+        ELSIF closing.changed THEN
+            PERFORM ledger_book(p_tenant, p_user, p_build, settled.cycle_period, settled.day_period, at,
+                                ARRAY[settled.change]);
+        END IF;
+    END IF;
     IF rolled THEN
         RETURN;
     END IF;
@@ -280,9 +238,14 @@ BEGIN
         allowance := ledger_allowance(p_tenant, p_user, p_build, today);
     END IF;
     IF n.k IS NOT NULL THEN
-        held := ledger_hold(p_tenant, p_user, p_build, p_epoch, at, n, today, allowance);
+        IF cardinality(v_changes) > 0 THEN
+            allowance := ledger_after(allowance, v_changes[1]);
+        END IF;
+        held := ledger_hold(p_tenant, p_build, p_epoch, at, n, e, p_replaces, today, allowance, v_changes);
         answer := held.answer;
+        earmark := held.earmark;
         allowance := held.a;
+        PERFORM ledger_book(p_tenant, p_user, p_build, today.cycle_period, today.day_period, at, held.changes);
     END IF;
 END $$;
 
@@ -296,11 +259,12 @@ DECLARE
     v_now timestamptz := ledger_lock(p_tenant, p_user);
     b builds;
     r reservations;
+    closed record;
 BEGIN
     SELECT * INTO STRICT b FROM builds WHERE tenant_id = p_tenant AND build_id = p_build;
     highest_epoch := b.epoch;
     IF b.epoch <> p_epoch THEN
-        closing := ('STALE_EPOCH', NULL, NULL, NULL, false)::ledger_closing;
+        closing := ('STALE_EPOCH', NULL, NULL, NULL, false);
         RETURN;
     END IF;
     SELECT * INTO r FROM reservations
@@ -308,15 +272,15 @@ BEGIN
     IF NOT FOUND THEN
         UPDATE builds SET shown_epoch = p_call_epoch, shown_k = p_k, denied_cause = NULL, denied_version = NULL
          WHERE tenant_id = p_tenant AND build_id = p_build AND (shown_epoch, shown_k) < (p_call_epoch, p_k);
-        closing := ('NOT_FOUND', NULL, NULL, NULL, false)::ledger_closing;
+        closing := ('NOT_FOUND', NULL, NULL, NULL, false);
     ELSIF r.state <> 'HELD' THEN
-        closing := (NULL, r.state, r.booked, r.overrun, false)::ledger_closing;
-    ELSIF p_state = 'RELEASED' THEN
-        closing := ledger_close(r, v_now, 'RELEASED', 0, NULL, p_reason);
-    ELSIF r.kind = 'EARMARK' THEN
-        closing := ('CLOSED', r.state, r.booked, r.overrun, false)::ledger_closing;
+        closing := (NULL, r.state, r.booked, r.overrun, false);
+    ELSIF r.kind = 'EARMARK' AND p_state <> 'RELEASED' THEN
+        closing := ('CLOSED', r.state, r.booked, r.overrun, false);
     ELSE
-        closing := ledger_close(r, v_now, 'CHARGED', r.held, NULL, p_reason);
+        closed := ledger_close(r, v_now, p_state, CASE p_state WHEN 'CHARGED' THEN r.held ELSE 0 END, NULL, p_reason, NULL);
+        closing := closed.closing;
+        PERFORM ledger_book(p_tenant, p_user, p_build, r.cycle_period, r.day_period, v_now, ARRAY[closed.change]);
     END IF;
 END $$;
 

@@ -9,18 +9,17 @@ from taor_budget.store.rows import (
     Ended,
     LedgerTurn,
     Priced,
-    answer_of,
     balance_of,
-    counters_of,
     ended_of,
     entry_of,
     need_row,
     reservation_of,
     settlement_row,
     today_row,
+    turn_of,
 )
 
-_TURN = "SELECT * FROM ledger_turn($1, $2, $3, $4, $5, $6, $7)"
+_TURN = "SELECT * FROM ledger_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _END = "SELECT * FROM ledger_end($1, $2, $3, $4, $5, $6, $7, $8)"
 _ATTACH = "SELECT * FROM ledger_attach($1, $2, $3, $4, $5)"
 _EXPIRE = "SELECT ledger_expire_one_account()"
@@ -60,13 +59,18 @@ class LedgerStore:
         settlement: Settlement | None = None,
         prices: tuple[Price, ...] = (),
         priced: Priced | None = None,
+        earmark: Priced | None = None,
     ) -> LedgerTurn:
-        """Settle a call and hold for the next, each where given, in one commit."""
+        """Settle a call and hold for the next and for its earmark, each where given, in one commit."""
         settled = settlement and settlement_row(settlement, prices)
-        needed = priced and need_row(priced)
-        row = await self._pool.fetchrow(_TURN, tenant_id, user_id, build_id, epoch, settled, needed, today_row(today))
+        tools = settlement and settlement.tools
+        needed, kept = priced and need_row(priced), earmark and need_row(earmark)
+        replaced = priced and priced.need.replaces and priced.need.replaces.k
+        row = await self._pool.fetchrow(
+            _TURN, tenant_id, user_id, build_id, epoch, settled, tools, needed, kept, replaced, today_row(today)
+        )
         assert row is not None
-        return LedgerTurn(row["at"], ended_of(row["closing"]), answer_of(row["answer"]), counters_of(row["allowance"]))
+        return turn_of(row)
 
     async def end(self, tenant_id: str, user_id: str, epoch: int, rid: Rid, state: State, reason: str) -> Ended:
         """Close a hold without a usage, as RELEASED or as CHARGED."""

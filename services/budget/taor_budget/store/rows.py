@@ -82,6 +82,7 @@ class LedgerTurn:
     at: datetime
     ended: Ended | None
     answer: Answer | None
+    earmark: Answer | None
     counters: Counters | None
 
 
@@ -144,7 +145,18 @@ def ended_of(row: asyncpg.Record | None) -> Ended | None:
     return Ended(None, Closing(State(row["state"]), row["booked"], row["overrun"], row["changed"]))
 
 
-def answer_of(row: asyncpg.Record | None) -> Answer | None:
+def turn_of(row: asyncpg.Record) -> LedgerTurn:
+    """What `ledger_turn` gives."""
+    return LedgerTurn(
+        row["at"],
+        ended_of(row["closing"]),
+        _answer_of(row["answer"]),
+        _answer_of(row["earmark"]),
+        counters_of(row["allowance"]),
+    )
+
+
+def _answer_of(row: asyncpg.Record | None) -> Answer | None:
     """A `ledger_answer`; None where nothing was needed."""
     if row is None:
         return None
