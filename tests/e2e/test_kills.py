@@ -11,8 +11,8 @@ from taor.orchestrator.v1.orchestrator_pb2_grpc import OrchestratorServiceStub
 from taor_local.endpoints import read_endpoints
 from taor_local.options import Options
 from tests.support.command import Said, taor
+from tests.support.gate import Gate
 from tests.support.installation import process_of
-from tests.support.waiting import wait_until
 
 VICTIMS = ("sandbox", "orchestrator", "checkpoint", "budget", "postgres", "model")
 
@@ -20,8 +20,10 @@ VICTIMS = ("sandbox", "orchestrator", "checkpoint", "budget", "postgres", "model
 def test_a_build_survives_the_kill_of_every_process_in_turn(installation: Options, tmp_path: Path) -> None:
     build_id = str(_order(installation, tmp_path).document["build_id"])
     for number, victim in enumerate(VICTIMS, start=1):
-        _wait_for_command(installation, build_id, number)
+        gate = Gate(installation, build_id, str(number))
+        gate.wait_until_reached()
         os.kill(process_of(installation, victim).pid, signal.SIGKILL)
+        gate.open()
     watched = taor(installation, "watch", build_id)
     assert watched.status == 0, watched.out + watched.err
 
@@ -45,22 +47,12 @@ def _order(options: Options, folder: Path, *, idea: str = "Count to six.") -> Sa
     return taor(options, "build", "--brief", str(brief), "--no-follow", "--json", "--request-id", "order-1")
 
 
-def _wait_for_command(options: Options, build_id: str, number: int) -> None:
-    wait_until(lambda: _commands(options, build_id) >= number, f"command {number}", timeout_seconds=60)
-
-
-def _commands(options: Options, build_id: str) -> int:
-    """How many tool calls the build has made; none while nobody answers."""
-    shown = taor(options, "show", build_id, "--json")
-    return int(str(shown.document["tool_calls"])) if shown.status == 0 else 0
-
-
 def _epoch(options: Options, build_id: str) -> int:
     endpoints = read_endpoints(options.data)
     assert endpoints is not None
     token = endpoints.token_file.read_text().strip()
     with grpc.insecure_channel(endpoints.orchestrator) as channel:
         inspected = OrchestratorServiceStub(channel).InspectBuild(
-            InspectBuildRequest(build_id=build_id), timeout=10, metadata=(("authorization", f"Bearer {token}"),)
+            InspectBuildRequest(build_id=build_id), timeout=60, metadata=(("authorization", f"Bearer {token}"),)
         )
     return inspected.epoch

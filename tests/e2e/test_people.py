@@ -6,6 +6,7 @@ from typing import Any
 
 from taor_local.options import Options
 from tests.support.command import taor
+from tests.support.gate import Gate
 from tests.support.waiting import wait_until
 
 QUESTION = "Which colour shall it have?"
@@ -15,8 +16,10 @@ def test_a_build_hears_its_user_asks_a_question_and_goes_on_with_the_answer(
     installation: Options, tmp_path: Path
 ) -> None:
     build_id = _start(installation, tmp_path)
-    wait_until(lambda: _shown(installation, build_id)["tool_calls"] == 1, "the first command runs", timeout_seconds=60)
+    gate = Gate(installation, build_id, "word")
+    gate.wait_until_reached()
     assert taor(installation, "steer", build_id, "Mind the blind.").status == 0
+    gate.open()
     _wait_for(installation, build_id, "WAITING_ANSWER")
     page = taor(installation, "show", build_id)
     assert QUESTION in page.out
@@ -63,7 +66,7 @@ def _start(options: Options, folder: Path) -> str:
 
 
 def _wait_for(options: Options, build_id: str, state: str) -> None:
-    wait_until(lambda: _shown(options, build_id)["state"] == state, state, timeout_seconds=60)
+    wait_until(lambda: _shown(options, build_id)["state"] == state, state)
 
 
 def _shown(options: Options, build_id: str) -> dict[str, object]:
