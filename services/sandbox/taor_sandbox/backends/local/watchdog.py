@@ -1,12 +1,14 @@
 """Disk space of sandboxes: looked at often enough to stop a flood, not often enough to cost anything.
 
 No kernel quota is to be had by an ordinary user, so this overshoots: by what a command writes in two rounds. The limit
-of a single file and the size of /tmp are the kernel's and do not.
+of a single file and the size of /tmp are the kernel's and do not. The disk is shared with other sandboxes, and at home
+with PostgreSQL: of its last half gigabyte nobody may take much at once, while whoever writes little goes on.
 """
 
 import asyncio
 import contextlib
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from taor_sandbox.agent import messages
@@ -16,9 +18,21 @@ from taor_sandbox.backends.local.folder import Folder, Shelf
 from taor_sandbox.backends.local.wire import Link
 from taor_sandbox.backends.port import Ending
 
-_ROUND_SECONDS = 1.0
+_ROUND_SECONDS = 0.2
 _NOTABLE_BYTES = 64 * 1024**2
-_FREE_FLOOR_BYTES = 512 * 1024**2
+FREE_FLOOR_BYTES = 512 * 1024**2
+GREEDY_SHARE = 128
+"""Below the floor a sandbox may take one part in so many of what is left, in one round."""
+
+
+def greedy(grown: Mapping[Path, int], free_bytes: int, *, since_last_round: bool) -> Collection[Path]:
+    """The sandboxes to be stopped where `grown` is what each has taken since it was last measured.
+
+    What has grown for longer than one round tells little of who is at it now: then only the one that grew most is."""
+    if free_bytes >= FREE_FLOOR_BYTES:
+        return ()
+    takers = sorted((path for path in grown if grown[path] > free_bytes // GREEDY_SHARE), key=lambda path: -grown[path])
+    return takers if since_last_round else takers[:1]
 
 
 class DiskWatchdog:
@@ -29,6 +43,7 @@ class DiskWatchdog:
         self._launcher = launcher
         self._task: asyncio.Task[None] | None = None
         self._free_at_measure = 0
+        self._measured_last_round = False
         self._used: dict[Path, int] = {}
 
     def start(self) -> None:
@@ -44,25 +59,33 @@ class DiskWatchdog:
                 await self._task
 
     async def _rounds(self) -> None:
+        await self._measure()  # what stands there already was not taken while we looked
         while True:
             await asyncio.sleep(_ROUND_SECONDS)
             self._launcher.reap()
             free = self._free_bytes()
             self._free_at_measure = max(free, self._free_at_measure)
-            if free < self._free_at_measure - _NOTABLE_BYTES or free < _FREE_FLOOR_BYTES:
-                await self._measure_all(is_full=free < _FREE_FLOOR_BYTES)
+            is_notable = free < max(self._free_at_measure - _NOTABLE_BYTES, 2 * FREE_FLOOR_BYTES)
+            if is_notable:
+                await self._judge(free)
                 self._free_at_measure = free
+            self._measured_last_round = is_notable
 
-    async def _measure_all(self, is_full: bool) -> None:
+    async def _judge(self, free: int) -> None:
+        grown = await self._measure()
+        doomed = greedy(grown, free, since_last_round=self._measured_last_round)
         for folder in self._shelf.folders():
             with contextlib.suppress(BackendError):  # it went away while we looked
-                await self._measure(folder, is_full)
+                is_over = self._used.get(folder.path, 0) > folder.read_state().limits.disk_bytes
+                if folder.path in doomed or (is_over and grown.get(folder.path, 0) > 0):
+                    await _kill_commands(folder)
 
-    async def _measure(self, folder: Folder, is_full: bool) -> None:
-        before, used = self._used.get(folder.path, 0), await _used_bytes(folder)
-        self._used[folder.path] = used
-        if used > before and (is_full or used > folder.read_state().limits.disk_bytes):
-            await _kill_commands(folder)
+    async def _measure(self) -> Mapping[Path, int]:
+        """How much each sandbox has grown since it was last measured."""
+        used = {folder.path: await _used_bytes(folder) for folder in self._shelf.folders()}
+        grown = {path: size - self._used.get(path, 0) for path, size in used.items()}
+        self._used = used
+        return grown
 
     def _free_bytes(self) -> int:
         found = os.statvfs(self._shelf.root)
