@@ -11,11 +11,13 @@ from taor_orchestrator.build import Claim
 from taor_orchestrator.history import History
 from taor_orchestrator.log import Log
 from taor_orchestrator.money import Allowance, Grant
-from taor_orchestrator.ports import DependencyDown, Fate, Ports
+from taor_orchestrator.ports import DependencyDown, Fate, Ports, StaleGeneration
 from taor_orchestrator.projector import Projector
 from taor_orchestrator.toolset import Operation
 
 SNAPSHOT_EVERY_SECONDS = 30.0
+MAX_GENERATIONS = 5
+"""How many sandboxes in a row may be lost under one use, before it is given up."""
 
 _log = logging.getLogger(__name__)
 
@@ -94,8 +96,17 @@ class Tenure:
         return self._operations
 
     def detach_sandbox(self) -> None:
-        """The sandbox was replaced: the next use attaches anew."""
+        """The sandbox is let go: the next use attaches anew."""
         self._attaching = None
+
+    def lose_sandbox(self, generation: int) -> None:
+        """A use has found this generation lost: the next one attaches anew.
+
+        Several uses may find it side by side. Only the first detaches: a second Attach would take over from the first,
+        which this worker would then take for the loss of its lease.
+        """
+        if self._attaching is not None and self._attaching.done() and self._attaching.result() == generation:
+            self._attaching = None
 
     def snapshot_soon(self) -> None:
         """Take a snapshot beside the next model call, if the last one is old enough and has ended."""
@@ -110,10 +121,17 @@ class Tenure:
             return
         if self._snapshot is not None:
             await self._snapshot
-        try:
-            await self.ports.sandbox.release(self.claim, await self.generation(), fate)
-        except DependencyDown:
-            _log.exception("the sandbox could not be released", extra={"fate": fate.value})
+        for _ in range(MAX_GENERATIONS):
+            generation = await self.generation()
+            try:
+                await self.ports.sandbox.release(self.claim, generation, fate)
+                return
+            except StaleGeneration:
+                self.lose_sandbox(generation)  # its files are restored first: the last effects must be kept
+            except DependencyDown:
+                _log.exception("the sandbox could not be released", extra={"fate": fate.value})
+                return
+        _log.error("the sandbox was lost again and again while it was released", extra={"fate": fate.value})
 
     async def close(self) -> None:
         """Let go of everything that runs beside the loop."""
@@ -133,8 +151,11 @@ class Tenure:
         return attached.generation
 
     async def _take_snapshot(self) -> None:
+        generation = await self.generation()
         try:
-            await self.ports.sandbox.snapshot(self.claim, await self.generation())
+            await self.ports.sandbox.snapshot(self.claim, generation)
+        except StaleGeneration:
+            self.lose_sandbox(generation)
         except DependencyDown:
             _log.exception("a snapshot could not be taken")
 

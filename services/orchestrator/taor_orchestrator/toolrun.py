@@ -10,11 +10,9 @@ from taor_orchestrator import localtools, recovery, strikes
 from taor_orchestrator.concurrency import Interrupted, together, unless
 from taor_orchestrator.history import Entry
 from taor_orchestrator.ports import StaleGeneration
-from taor_orchestrator.tenure import Tenure
+from taor_orchestrator.tenure import MAX_GENERATIONS, Tenure
 from taor_orchestrator.toolset import READ_ONLY, BadToolInput, ToolInput, parse
 from taor_orchestrator.transcript import ToolAnswer, Use
-
-MAX_GENERATIONS_PER_CALL = 5
 
 CUT_OFF = ToolAnswer("Not run: the answer was cut off in its midst. Call again, in smaller pieces.", failed=True)
 CANCELLED = ToolAnswer("Not run: the build was cancelled.", failed=True)
@@ -72,12 +70,12 @@ async def _has_begun(tenure: Tenure, op_id: str) -> bool:
 
 async def _dispatch(tenure: Tenure, answer: Entry, use: Use, tool: ToolInput) -> ToolAnswer:
     """Run it in the sandbox; when that is replaced meanwhile, in the new one, under the same id."""
-    for _ in range(MAX_GENERATIONS_PER_CALL):
+    for _ in range(MAX_GENERATIONS):
         generation = await tenure.generation()
         try:
             return await _follow(tenure, generation, recovery.op_id(answer, use), answer.sequence, tool)
         except StaleGeneration:
-            tenure.detach_sandbox()
+            tenure.lose_sandbox(generation)
     return ToolAnswer("Interrupted: the sandbox was replaced again and again. Look at the files.", failed=True)
 
 

@@ -25,9 +25,11 @@ from taor_orchestrator import (
 )
 from taor_orchestrator.model.port import Outcome
 from taor_orchestrator.money import Hold, HoldState
+from taor_orchestrator.ports import LeaseLost, StaleGeneration
 from taor_orchestrator.toolset import OperationState
 from tests.unit.orchestrator import test_hand_over as hand_over
 from tests.unit.orchestrator import test_loop as loop
+from tests.unit.orchestrator import test_lost_sandbox as lost
 from tests.unit.orchestrator import test_people as people
 from tests.unit.orchestrator import test_recovery as rules
 from tests.unit.orchestrator import test_strikes as struck
@@ -36,7 +38,7 @@ from tests.unit.orchestrator import test_take_over as take_over
 # Pure rules are tested by plain functions, the loop by coroutines.
 Test = Callable[[], object]
 # What a test fails with; in the world in memory a broken rule may also show as something that is not there.
-CAUGHT = (AssertionError, LookupError, pytest.fail.Exception)
+CAUGHT = (AssertionError, LookupError, LeaseLost, StaleGeneration, pytest.fail.Exception)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,20 @@ MUTANTS = [
         "{**runs, approach: runs.get(approach, 0) + 1}",
         "{**runs, (command, len(runs)): 1}",
         struck.test_a_repetition_is_no_approach_but_a_strike,
+    ),
+    Mutant(
+        "whoever finds the sandbox lost attaches anew",
+        tenure.Tenure.lose_sandbox,
+        " and self._attaching.done() and self._attaching.result() == generation",
+        "",
+        lost.test_two_calls_side_by_side_that_find_it_lost_attach_once,
+    ),
+    Mutant(
+        "a snapshot of a lost sandbox breaks its tenure",
+        tenure.Tenure._take_snapshot,
+        "except StaleGeneration:",
+        "except KeyError:",
+        lost.test_a_snapshot_that_finds_it_lost_breaks_nothing,
     ),
 ]
 

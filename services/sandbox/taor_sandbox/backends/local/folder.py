@@ -95,8 +95,14 @@ class Folder:
         return State(**{**found, "limits": Limits(**found["limits"])})
 
     def try_lock(self) -> int | None:
-        """The agent's lock as a descriptor, or None while an agent lives or is being started."""
-        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """The agent's lock as a descriptor, or None while an agent lives or is being started.
+
+        Raises SandboxGone when the folder is not there any more.
+        """
+        try:
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError as error:
+            raise SandboxGone(f"there is no sandbox {self.path.name}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
