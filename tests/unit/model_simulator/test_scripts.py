@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
-from taor_model_simulator import scriptfile, synthetic
+from taor_model_simulator import player, request, scriptfile, synthetic
 from taor_model_simulator.errors import ScriptError
-from taor_model_simulator.script import FaultKind
+from taor_model_simulator.request import Object, Request
+from taor_model_simulator.script import FaultKind, Script, Step, Tool
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,18 @@ def test_a_step_reads_its_defaults_and_its_fault(tmp_path: Path) -> None:
     assert first.fault is not None
     assert (first.fault.kind, first.fault.times) == (FaultKind.RESET, 2)
     assert files == (path,)
+
+
+def test_a_step_that_was_cut_short_is_played_again() -> None:
+    first, second = (Step(tools=(Tool("bash", {"command": each}),), again="cut short") for each in ("make", "test"))
+    script = Script("stubborn", (first, second))
+    assert player.next_step(script, _after("make", "cut short")) == (0, first)
+    assert player.next_step(script, _after("make", "built")) == (1, second)
+
+
+def _after(command: str, result: str) -> Request:
+    use: Object = {"type": "tool_use", "id": "1", "name": "bash", "input": {"command": command}}
+    answer: Object = {"type": "tool_result", "tool_use_id": "1", "content": result}
+    messages = (("user", {"type": "text", "text": "Build."}), ("assistant", use), ("user", answer))
+    said = [{"role": role, "content": [block]} for role, block in messages]
+    return request.parse(orjson.dumps({"model": "m", "max_tokens": 1, "messages": said}))

@@ -12,10 +12,10 @@ MAX_REPEATS = 8
 def next_step(script: Script, request: Request) -> tuple[int, Step]:
     """The number of the step and the step. An answer that was cut off by `max_tokens` is played again."""
     history = list(turns(request.messages))
-    answers = [blocks for _, role, blocks in history if role == "assistant"]
+    answers, results = ([blocks for _, role, blocks in history if role == each] for each in ("assistant", "user"))
     position, complete = 0, True
-    for blocks in answers:
-        complete = position < len(script.steps) and _played(script.steps[position], blocks)
+    for blocks, answered in zip(answers, results[1:], strict=True):
+        complete = position < len(script.steps) and _played(script.steps[position], blocks, answered)
         position += complete
     if answers and complete and (problem := _disappointment(script.steps[position - 1], answers[-1], history[-1][2])):
         return position, _give_up(script, position, problem)
@@ -26,9 +26,12 @@ def next_step(script: Script, request: Request) -> tuple[int, Step]:
     return position, script.steps[position]
 
 
-def _played(step: Step, blocks: list[Object]) -> bool:
+def _played(step: Step, blocks: list[Object], results: list[Object]) -> bool:
     calls = [(block.get("name"), block.get("input")) for block in blocks if block["type"] == "tool_use"]
-    return calls == [(tool.name, tool.input) for tool in step.tools]
+    wanted = [(tool.name, tool.input) for tool in step.tools]
+    return calls == wanted and not (
+        step.again and any(step.again in _text(block.get("content", "")) for block in results)
+    )
 
 
 def _disappointment(step: Step, answer: list[Object], results: list[Object]) -> str:

@@ -49,13 +49,17 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One answer. Latency is the wait before the first byte; pace is the wait between two pieces of a stream."""
+    """One answer, given again when `again` stands in a result of its tools.
+
+    Latency is the wait before the first byte; pace is the wait between two pieces of a stream.
+    """
 
     think: str = ""
     say: str = ""
     tools: tuple[Tool, ...] = ()
     stop: str = ""
     fault: Fault | None = None
+    again: str = ""
     latency_seconds: float = 0.0
     pace_seconds: float = 0.0
 

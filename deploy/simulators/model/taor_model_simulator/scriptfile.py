@@ -11,8 +11,8 @@ from taor_model_simulator.request import Object
 from taor_model_simulator.script import Fault, FaultKind, Script, Step, Tool
 
 MAX_FILE_BYTES = 1024 * 1024
-SCRIPT_KEYS = {"title", "latency_ms", "pace_ms", "step"}
-STEP_KEYS = {"think", "say", "tool", "stop", "fault", "latency_ms", "pace_ms"}
+SCRIPT_KEYS = {"title", "again", "latency_ms", "pace_ms", "step"}
+STEP_KEYS = {"think", "say", "tool", "stop", "fault", "again", "latency_ms", "pace_ms"}
 TOOL_KEYS = {"name", "input", "files", "expect", "reject"}
 FAULT_KEYS = {"kind", "times", "after_events", "seconds", "retry_after"}
 
@@ -50,6 +50,7 @@ def _step(table: Object, defaults: Object, where: str, beside: Callable[[str], s
         tools=tuple(_tool(tool, where, beside) for tool in _tables(table, "tool")),
         stop=str(table.get("stop", "")),
         fault=_fault(fault, where) if fault is not None else None,
+        again=str(table.get("again", defaults.get("again", ""))),
         latency_seconds=_milliseconds(table, defaults, "latency_ms"),
         pace_seconds=_milliseconds(table, defaults, "pace_ms"),
     )
