@@ -38,7 +38,7 @@ class Disturbed:
         # A crash is over before its time is: then the build may end while it is watched.
         ended = {undisturbed.state}
         yield from (f"{self.disruption}: GetBuild said {what}" for what in self.seen.keys() - clear - ended)
-        yield from (f"{self.disruption}: {failure.what}" for failure in compare((), self.result, undisturbed))
+        yield from (f"{self.disruption}: {failure.what}" for failure in compare(self.disruption, self.result, undisturbed))
         if not self.seen.keys() & clear:
             yield f"{self.disruption}: it was over before anything was seen"
 

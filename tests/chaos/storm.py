@@ -65,7 +65,7 @@ async def run_storm(network: Network, storm: Storm, chance: random.Random) -> Ou
 def _findings(result: Result | BaseException, undisturbed: Result) -> Sequence[str]:
     if isinstance(result, BaseException):
         return [f"a build of the storm: {result!r}"]
-    return [f"a build of the storm: {failure.what}" for failure in compare((), result, undisturbed)]
+    return [f"a build of the storm: {failure.what}" for failure in compare("storm", result, undisturbed)]
 
 
 async def _blow(network: Network, chance: random.Random, disruptions: Counter[str]) -> None:

@@ -2,60 +2,21 @@
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.crash.sweep import Failure, Point, Result, Rig, compare, enumerate_points, running_rig, sample
+from tests.crash.losses import Kind, Plan
+from tests.crash.report import Report
+from tests.crash.runs import KillRun, LossRun, Run, perform
+from tests.crash.sweep import CAREFUL, MIXED, Point, Result, Rig, enumerate_points, running_rig, sample
 
-Kills = tuple[Point, ...]
-
-
-@dataclass
-class Report:
-    """What the sweep has found so far."""
-
-    enumerated: int
-    planned: int
-    started_seconds: float = field(default_factory=time.monotonic)
-    killed: Counter[str] = field(default_factory=Counter)
-    runs: int = 0
-    extra_calls: int = 0
-    missed: list[str] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-
-    def take(self, kills: Kills, result: Result, fired: int, unkilled: Result) -> None:
-        """Book one run."""
-        self.runs += 1
-        self.extra_calls += result.lost_holds_microdollars > 0
-        self.killed.update(point.service for point in kills[:fired])
-        if fired < len(kills):
-            self.missed.append(" + ".join(map(str, kills)))
-        self.failures += compare(kills, result, unkilled)
-
-    def lines(self) -> Iterator[str]:
-        """The report for people."""
-        yield f"{self.enumerated} boundaries enumerated, {self.planned} runs planned, {self.runs} made"
-        by_service = ", ".join(f"{count} {service}" for service, count in sorted(self.killed.items()))
-        yield f"{sum(self.killed.values())} kills: {by_service}"
-        yield f"{self.extra_calls} runs paid for one more call; none for more than one a take-over"
-        yield f"{len(self.missed)} points not reached, {len(self.failures)} failures"
-        yield from (f"not reached: {each}" for each in self.missed)
-        yield from (f"FAILED {failure.what}: {' + '.join(map(str, failure.points))}" for failure in self.failures)
-
-    def show_progress(self) -> None:
-        """One line that is written over."""
-        elapsed = time.monotonic() - self.started_seconds
-        left = elapsed / max(self.runs, 1) * (self.planned - self.runs)
-        bar = "█" * (30 * self.runs // self.planned)
-        text = f"\r{bar:<30} {self.runs}/{self.planned}, {len(self.failures)} failures, {left:4.0f} s left "
-        sys.stderr.write(text if sys.stderr.isatty() else "")
+# What is lost with a sandbox: a command that was killed has to be given again, so only the careful script meets that.
+LOST = {MIXED: (Kind.DESTROYED,), CAREFUL: tuple(Kind)}
 
 
 def main() -> int:
@@ -64,7 +25,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./taor crash-test", description=__doc__, epilog=also)
     parser.add_argument("--points", type=int, default=0, metavar="N", help="a sample of N points; default: all of them")
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="N random pairs of kills in one build")
-    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="installations side by side")
+    parser.add_argument("--losses", type=int, default=100, metavar="N", help="N builds that lose sandboxes by chance")
+    parser.add_argument("--jobs", type=int, default=8, metavar="N", help="installations side by side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes, as JSON")
     wanted = parser.parse_args()
@@ -72,37 +34,51 @@ def main() -> int:
     sys.stderr.write("\n")
     sys.stdout.write("\n".join(report.lines()) + "\n")
     if wanted.report:
-        wanted.report.write_text(json.dumps({"lines": list(report.lines()), "killed": report.killed}, indent=2) + "\n")
+        wanted.report.write_text(json.dumps(report.document(), indent=2) + "\n")
     return 1 if report.failures or report.missed else 0
 
 
 async def _sweep(wanted: argparse.Namespace) -> Report:
     async with AsyncExitStack() as stack:
-        rigs = [await stack.enter_async_context(running_rig()) for _ in range(wanted.jobs)]
-        for rig in rigs:
-            await rig.build()  # fills the prompt cache, so that every later build costs the same
-        unkilled = await rigs[0].build()
-        points = enumerate_points([await rigs[0].record() for _ in range(3)])
-        work = _plan(points, wanted)
-        report = Report(len(points), len(work))
-        queue = iter(work)
-        await asyncio.gather(*(_work(rig, queue, unkilled, report) for rig in rigs))
+        rig = await _warm_rig(stack)
+        undisturbed = {script: await rig.build(script) for script in LOST}
+        points = enumerate_points([await rig.record() for _ in range(3)])
+        runs = _plan(points, wanted)
+        report = Report(len(points), len(runs))
+        queue = iter(runs)
+        workers = [asyncio.ensure_future(_work(rig, queue, undisturbed, report))]
+        while len(workers) < wanted.jobs and report.runs < report.planned:
+            workers.append(asyncio.ensure_future(_work(await _warm_rig(stack), queue, undisturbed, report)))
+        await asyncio.gather(*workers)
     return report
 
 
-def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> list[Kills]:
+async def _warm_rig(stack: AsyncExitStack) -> Rig:
+    """An installation whose prompt cache is filled, so that every later build costs the same."""
+    rig = await stack.enter_async_context(running_rig())
+    for script in LOST:
+        await rig.build(script)
+    return rig
+
+
+def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> Sequence[Run]:
+    """Losses first, while every prompt is still in the cache; then kills, in random order."""
     chance = random.Random(wanted.seed)
+    scripts = itertools.islice(itertools.cycle(LOST), wanted.losses)
+    losses = [LossRun(Plan(seed, LOST[script]), script) for seed, script in enumerate(scripts)]
     singles = sample(points, wanted.points or len(points), wanted.seed)
     # The second kill must still lie ahead after the first: one that every turn comes by, in another service.
     early = [point for point in points if point.occurrence <= 2]
     often = [point for point in points if point.occurrence == 1 and Point(point.service, point.label, 9) in points]
     pairs = [(first, second) for first in early for second in often if first.service != second.service]
-    return [(point,) for point in singles] + chance.sample(pairs, min(wanted.pairs, len(pairs)))
+    kills = [(point,) for point in singles] + chance.sample(pairs, min(wanted.pairs, len(pairs)))
+    chance.shuffle(kills)
+    return losses + [KillRun(each) for each in kills]
 
 
-async def _work(rig: Rig, queue: Iterator[Kills], unkilled: Result, report: Report) -> None:
-    for kills in queue:
-        report.take(kills, *await rig.killed_build(*kills), unkilled)
+async def _work(rig: Rig, queue: Iterator[Run], undisturbed: Mapping[str, Result], report: Report) -> None:
+    for run in queue:
+        report.take(await perform(rig, run), undisturbed)
         report.show_progress()
 
 

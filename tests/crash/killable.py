@@ -1,16 +1,19 @@
-"""`python -m tests.crash.killable FOLDER SERVICE ARGUMENT…`: runs a service as it is, with its boundaries watched."""
+"""`python -m tests.crash.killable FOLDER SERVICE ARGUMENT…`: runs a service as it is, with its boundaries watched.
+
+And with its sandboxes lost, when a test wants that."""
 
 import runpy
 import sys
 from pathlib import Path
 
-from tests.crash.boundaries import install
+from tests.crash import boundaries, losses
 
 
 def main() -> None:
-    """Install the boundaries, then become the service."""
+    """Wrap what is to be watched or broken, then become the service."""
     folder, service, *arguments = sys.argv[1:]
-    install(service, Path(folder))
+    boundaries.install(service, Path(folder))
+    losses.install(service, Path(folder))
     sys.argv = [f"taor_{service}", *arguments]
     runpy.run_module(f"taor_{service}", run_name="__main__", alter_sys=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from taor_local import child
 from taor_local.composition import SERVICES, compose
 from taor_local.endpoints import plan_endpoints
 from taor_local.folders import Folders
@@ -24,6 +25,7 @@ def boundaries_folder(data: Path) -> Path:
 
 def main() -> int:
     """Supervise until SIGTERM."""
+    child.pause_before_restart = _no_pause
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--base-port", type=int, required=True)
@@ -33,6 +35,11 @@ def main() -> int:
     orders = boundaries_folder(arguments.data)
     orders.mkdir(parents=True, exist_ok=True)
     return supervise(folders, endpoints, lambda: _killable(compose(folders, endpoints, os.environ), orders))
+
+
+def _no_pause(recent_restarts: int) -> float:
+    """It grows with every restart, and a sweep consists of restarts."""
+    return 0.0
 
 
 def _killable(stages: Sequence[Stage], orders: Path) -> Sequence[Stage]:

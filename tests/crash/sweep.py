@@ -28,11 +28,15 @@ from taor_cli.orchestrator import Orchestrator, Order
 from taor_local.installation import ensure_up
 from taor_local.options import Options
 from tests.crash.boundaries import ARMED, FIRED, RECORD
+from tests.crash.losses import LOSSES, STRUCK, Plan
 from tests.crash.supervisor import PROGRAM, boundaries_folder
 from tests.support.installation import temporary_installation
 
 SCRIPTS = Path(__file__).parent / "scripts"
-BRIEF = "Count.\n\ntaor-script: mixed\n"
+MIXED, CAREFUL = "mixed", "careful"
+"""Scripts: each call counts once, or may be given again. Only the latter goes on after a command that was killed."""
+CUT_SHORT = b"The call was cut short"
+"""What the agent is told of a command that was killed; the careful one then gives its whole turn again."""
 BUILD_SECONDS = 90.0
 POLL_SECONDS = 0.05
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -62,14 +66,16 @@ class Result:
     booked_microdollars: int
     lost_holds_microdollars: int
     epochs: int
+    retries: int
+    """Turns that the agent gave again; the log is told without them."""
     findings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A kill, or several, after which something was not as it should be."""
+    """A build that was not as it should be, and what was done to it."""
 
-    points: tuple[Point, ...]
+    done: str
     what: str
 
 
@@ -93,13 +99,14 @@ class Rig:
             trace.unlink()
         return passed
 
-    async def build(self) -> Result:
+    async def build(self, script: str = MIXED) -> Result:
         """Run the build to its end and look at everything that it left."""
-        return await self.look(await self.run(BUILD_SECONDS))
+        return await self.look(await self.run(BUILD_SECONDS, script))
 
-    async def run(self, within_seconds: float) -> Build:
+    async def run(self, within_seconds: float, script: str = MIXED) -> Build:
         """Run the build to its end."""
-        started = await self._patiently(lambda: Orchestrator(self._clients.orchestrator).start(_order()))
+        order = _order(script)
+        started = await self._patiently(lambda: Orchestrator(self._clients.orchestrator).start(order))
         deadline = time.monotonic() + within_seconds
         while not (build := await self._get(started.build_id)).state.is_ended:
             assert time.monotonic() < deadline, f"the build has not ended: {build.state}"
@@ -124,6 +131,19 @@ class Rig:
             each.unlink()
         return result, len(fired)
 
+    async def lossy_build(self, plan: Plan, script: str) -> tuple[Result, tuple[str, ...]]:
+        """The same build, with sandboxes lost beside its tool calls; and the losses."""
+        struck = self._orders / STRUCK
+        struck.touch()
+        plan.write(self._orders)
+        try:
+            result = await self.build(script)
+        finally:
+            (self._orders / LOSSES).unlink()
+        losses = tuple(struck.read_text().splitlines())
+        struck.unlink()
+        return result, losses
+
     async def _kill(self, points: Sequence[Point]) -> None:
         for number, point in enumerate(points):
             order = {"service": point.service, "label": point.label, "occurrence": point.occurrence}
@@ -142,13 +162,15 @@ class Rig:
         snapshots = await self._clients.sandbox.ListSnapshots(sandbox_pb2.ListSnapshotsRequest(build_id=build.build_id))
         report = run_audit(evidence)
         broken = (f"{line.number}: {line.findings}" for line in report if line.verdict is Verdict.BROKEN)
+        log, retries = _normalised(evidence)
         return Result(
             state=build.state.name,
             tree_sha256=snapshots.snapshots[0].tree_sha256.hex() if snapshots.snapshots else "",
-            log=_normalised(evidence),
+            log=log,
             booked_microdollars=sum(hold.booked_microdollars for hold in evidence.holds),
             lost_holds_microdollars=_lost(evidence),
             epochs=evidence.inspection.epoch,
+            retries=retries,
             findings=tuple(broken),
         )
 
@@ -196,39 +218,46 @@ def sample(points: Sequence[Point], most: int, seed: int) -> list[Point]:
     return [point for point, _ in zip(rounds, range(most), strict=False)]
 
 
-def compare(points: tuple[Point, ...], killed: Result, unkilled: Result) -> Iterable[Failure]:
+def compare(done: str, disturbed: Result, undisturbed: Result) -> Iterable[Failure]:
     """What differs and must not. A take-over may cost one held call, or one call whose answer was lost."""
+    more_microdollars = disturbed.booked_microdollars - undisturbed.booked_microdollars
+    # What a turn given again costs depends on what the agent was told; that it is booked right the audit knows.
+    is_explained = disturbed.retries > 0 or more_microdollars <= disturbed.lost_holds_microdollars
     checks = {
-        "the state": killed.state == unkilled.state,
-        "the files": killed.tree_sha256 == unkilled.tree_sha256 != "",
-        "the log": killed.log == unkilled.log,
-        "the money": 0 <= killed.booked_microdollars - unkilled.booked_microdollars <= killed.lost_holds_microdollars,
-        f"the audit: {killed.findings}": not killed.findings,
+        "the state": disturbed.state == undisturbed.state,
+        "the files": disturbed.tree_sha256 == undisturbed.tree_sha256 != "",
+        "the log": disturbed.log == undisturbed.log,
+        "the money": more_microdollars >= 0 and is_explained,
+        f"the audit: {disturbed.findings}": not disturbed.findings,
     }
-    return [Failure(points, what) for what, is_right in checks.items() if not is_right]
+    return [Failure(done, what) for what, is_right in checks.items() if not is_right]
 
 
 def _up(options: Options) -> None:
     ensure_up(options, lambda _: None, program=PROGRAM)
 
 
-def _order() -> Order:
+def _order(script: str) -> Order:
     return Order(
         request_id=str(uuid.uuid4()),
         user_id="crash",
         project_id="crash",
         tier="cto_scale",
-        brief=BRIEF,
+        brief=f"Count.\n\ntaor-script: {script}\n",
         clarifications=(),
         plan="",
     )
 
 
-def _normalised(evidence: Evidence) -> tuple[str, ...]:
-    """The log without what is different in every build: its id, and the ids of messages and tool calls."""
+def _normalised(evidence: Evidence) -> tuple[tuple[str, ...], int]:
+    """The log without what is different in every build (its id, the ids of messages and tool calls) and without the
+    turns that were given again; and how many these are."""
     ours = evidence.build.build_id.encode()
-    bodies = ((row.kind, _plain(row.body.replace(ours, b"BUILD"))) for row in evidence.log)
-    return tuple(f"{kind} {hashlib.sha256(body).hexdigest()}" for kind, body in bodies)
+    rows = list(evidence.log)
+    cut_short = {number for number, row in enumerate(rows) if CUT_SHORT in row.body}
+    left_out = cut_short | {number - 1 for number in cut_short}
+    bodies = ((row.kind, _plain(row.body.replace(ours, b"BUILD"))) for n, row in enumerate(rows) if n not in left_out)
+    return tuple(f"{kind} {hashlib.sha256(body).hexdigest()}" for kind, body in bodies), len(cut_short)
 
 
 def _plain(body: bytes) -> bytes:
