@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from taor_local.borrowed_name import is_nameless, remedy, with_name
 from taor_local.errors import FolderOutOfReachError, PostgresFailedError
 from taor_local.identity import Identity, database_identity
 from taor_local.launch import Launch
@@ -112,6 +113,7 @@ async def wait_until_ready(cluster: Cluster, *, timeout_seconds: float = 30.0) -
 
 
 def _run_initdb(cluster: Cluster, folder: Path, identity: Identity | None) -> None:
+    nameless = identity is None and is_nameless()
     with tempfile.NamedTemporaryFile("w", dir=cluster.home) as password_file:
         password_file.write(cluster.password)
         password_file.flush()
@@ -124,10 +126,12 @@ def _run_initdb(cluster: Cluster, folder: Path, identity: Identity | None) -> No
         command += ["--set", "scram_iterations=1"]
         if cluster.settings.get("fsync") == "off":
             command.append("--no-sync")
-        tied = Launch(tuple(map(str, command)), identity=identity).tied_command()
+        plain = tuple(map(str, command))
+        tied = Launch(with_name(plain, cluster.home) if nameless else plain, identity=identity).tied_command()
         done = subprocess.run(tied, capture_output=True, text=True, cwd="/", env=ENVIRONMENT, check=False)
     if done.returncode != 0:
-        raise PostgresFailedError(f"initdb could not make {folder}: {(done.stderr or done.stdout).strip()}")
+        said = (done.stderr or done.stdout).strip()
+        raise PostgresFailedError(f"initdb could not make {folder}: {said}" + (f"\n{remedy()}" if nameless else ""))
 
 
 def _own_folder(folder: Path, identity: Identity | None) -> None:

