@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from taor_sandbox.backends.port import Sandbox
-from tests.support.sandboxes import until
+from taor_sandbox.tools.ports import first_ports
+from tests.support.sandboxes import start, until
 
 _PYTHON = Path(sys.base_prefix).resolve() / "bin" / "python3"
 
@@ -62,3 +63,10 @@ async def test_a_caller_that_is_cancelled_takes_its_helper_along(sandbox: Sandbo
 async def test_many_helpers_run_side_by_side(sandbox: Sandbox) -> None:
     done = await asyncio.gather(*(sandbox.run(["echo", str(number)]) for number in range(40)))
     assert [int(result.stdout) for result in done] == list(range(40))
+
+
+async def test_the_ports_of_a_command_are_its_own(sandbox: Sandbox) -> None:
+    serving = await start(sandbox, "exec python3 -m http.server 8123 --bind 127.0.0.1", background=True)
+    assert await first_ports(sandbox, serving) == [8123]
+    done = await start(sandbox, "true")
+    assert await first_ports(sandbox, done) == []

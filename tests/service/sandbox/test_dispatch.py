@@ -103,12 +103,30 @@ async def test_a_command_that_takes_too_long_is_killed(harness: Harness) -> None
     assert result.text.startswith("begun\n")
 
 
-async def test_a_background_command_goes_on_and_names_its_log(harness: Harness) -> None:
+async def test_a_background_command_goes_on_and_names_its_logs(harness: Harness) -> None:
     await harness.attach()
-    result = await harness.bash(1, "echo serving; sleep 300", background=True)
-    log = result.text.partition("Its output goes to ")[2].partition(";")[0]
-    shown = await harness.bash(2, f"until grep serving {log}; do sleep 0.02; done")
-    assert shown.text == "serving\n"
+    result = await harness.bash(1, "echo serving; echo careful >&2; sleep 300", background=True)
+    assert "It listens on no port so far." in result.text
+    logs = result.text.partition("Its output goes to ")[2].partition(";")[0].split(" and ")
+    shown = await harness.bash(2, f"until grep -h -e serving -e careful {' '.join(logs)}; do sleep 0.02; done")
+    assert shown.text == "serving\ncareful\n"
+
+
+async def test_a_server_in_the_background_is_told_with_its_ports(harness: Harness) -> None:
+    """A port of somebody else is not its own, and what it starts is."""
+    await harness.attach()
+    serve = "python3 -m http.server --bind {} {}"
+    first = await harness.bash(1, f"exec {serve.format('127.0.0.1', 8001)}", background=True)
+    assert "It listens on port 8001." in first.text
+    second = await harness.bash(2, f"{serve.format('::1', 8002)} & wait", background=True)
+    assert "It listens on port 8002." in second.text
+
+
+async def test_a_server_that_cannot_start_is_a_failure_with_its_output(harness: Harness) -> None:
+    await harness.attach()
+    failed = await harness.bash(1, "echo starting; echo 'no such port' >&2; exit 3", background=True)
+    assert (failed.failure.code, failed.exit_status) == (pb.Failure.EXIT_STATUS, 3)
+    assert failed.text.startswith("The background command has ended already.\nstarting\n[stderr]\nno such port\n")
 
 
 async def test_long_output_keeps_its_ends_and_names_the_file_with_all_of_it(harness: Harness) -> None:

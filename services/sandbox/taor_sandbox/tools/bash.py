@@ -1,7 +1,7 @@
 """bash: what is started, and what the model reads of its end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taor_sandbox import redaction, truncation
 from taor_sandbox.backends.port import CommandExit, Ending
@@ -46,18 +46,19 @@ def ran(
     )
 
 
-def started(pid: int, log_path: str) -> Outcome:
-    """The result of a background command that runs."""
+def started(pid: int, ports: Sequence[int], log_paths: Sequence[str]) -> Outcome:
+    """The result of a background command that runs; `log_paths` are those of stdout and of stderr."""
+    where = f"port {' and '.join(map(str, ports))}" if ports else "no port so far"
     return Outcome(
-        f"Started in the background as process {pid}. Its output goes to {log_path}; look at it with bash (tail). "
-        "Stop it with kill.\n"
+        f"Started in the background as process {pid}. It listens on {where}. Its output goes to "
+        f"{' and '.join(log_paths)}; look at it with bash (tail). Stop it with kill.\n"
     )
 
 
-def ended_at_once(exit: CommandExit, log_path: str) -> Outcome:
+def ended_at_once(wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed) -> Outcome:
     """The result of a background command that is over already."""
-    message = f"The background command ended at once with status {exit.status}; its output stands in {log_path}."
-    return Outcome(message, None if exit.status == 0 else Failure(FailureCode.EXIT_STATUS, message))
+    outcome = ran(wanted, exit, stdout, stderr)
+    return replace(outcome, text=f"The background command has ended already.\n{outcome.text}", cwd=None)
 
 
 def _failure(wanted: Bash, exit: CommandExit) -> Failure | None:

@@ -24,6 +24,7 @@ from taor_sandbox.tools import bash, edit, files
 from taor_sandbox.tools.bash import Printed
 from taor_sandbox.tools.inputs import Bash, EditFile, Mutating, WriteFile
 from taor_sandbox.tools.paths import inside
+from taor_sandbox.tools.ports import first_ports
 from taor_sandbox.truncation import Ends
 
 
@@ -81,8 +82,8 @@ async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ende
         case Bash(background=False) as command:
             async for event in _follow_command(sandbox, effect.op_id, command):
                 yield event
-        case Bash():
-            yield await _look_at_background(sandbox, effect.op_id)
+        case Bash() as command:
+            yield await _look_at_background(sandbox, effect.op_id, command)
         case WriteFile() | EditFile() as wanted:
             yield await _look_at_write(sandbox, effect.op_id, wanted)
 
@@ -127,25 +128,27 @@ async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncI
             case Exited(exit):
                 assert isinstance(exit, CommandExit)
                 stdout, stderr = (Printed(outputs[each].text(), sandbox.log_path(op_id, each)) for each in Stream)
-                yield Ended(OperationState.DONE, bash.ran(command, exit, stdout, stderr, sandbox.refused_hosts()))
+                if command.background:
+                    yield Ended(OperationState.DONE, bash.ended_at_once(command, exit, stdout, stderr))
+                else:
+                    yield Ended(OperationState.DONE, bash.ran(command, exit, stdout, stderr, sandbox.refused_hosts()))
             case Dead():
                 yield _interrupted()
             case Unclaimed():
                 yield Vanished()
 
 
-async def _look_at_background(sandbox: Sandbox, op_id: str) -> Ended | Vanished:
-    log_path = sandbox.log_path(op_id, Stream.STDOUT)
-    match await sandbox.look(op_id):
-        case Live(pid):
-            return Ended(OperationState.DONE, bash.started(pid, log_path))
-        case Exited(exit):
-            assert isinstance(exit, CommandExit)
-            return Ended(OperationState.DONE, bash.ended_at_once(exit, log_path))
-        case Dead():
-            return _interrupted()
-        case Unclaimed():
-            return Vanished()
+async def _look_at_background(sandbox: Sandbox, op_id: str, command: Bash) -> Ended | Vanished:
+    """How it stands once it listens or has had time to: what cannot start at all has ended by then."""
+    if isinstance(await sandbox.look(op_id), Live):
+        ports = await first_ports(sandbox, op_id)
+        if isinstance(state := await sandbox.look(op_id), Live):
+            logs = [sandbox.log_path(op_id, each) for each in Stream]
+            return Ended(OperationState.DONE, bash.started(state.pid, ports, logs))
+    async for event in _follow_command(sandbox, op_id, command):
+        if isinstance(event, Ended | Vanished):
+            return event
+    raise AssertionError("following ended without an end")
 
 
 async def _look_at_write(sandbox: Sandbox, op_id: str, wanted: WriteFile | EditFile) -> Ended | Vanished:
