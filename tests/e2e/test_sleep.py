@@ -8,7 +8,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -40,7 +40,7 @@ models = ["claude-sonnet-5-5"]
 DAY_MICRODOLLARS = 400_000
 DATABASES = ("taor_orchestrator", "taor_budget", "taor_checkpoint", "taor_sandbox")
 TOP_UP_DOLLARS = 50
-WAIT_SECONDS = 90.0
+WAIT_SECONDS = 180.0
 BRIEF = "Write a novel.\n\ntaor-script: novel\n"
 GRPCURL = Path(sys.executable).parent / "grpcurl"
 
@@ -69,7 +69,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Options]:
     with pytest.MonkeyPatch.context() as patch, temporary_installation() as options:
         patch.setenv("TAOR_MODEL_SCRIPTS", str(folder / "scripts"))
         patch.setenv("TAOR_BUDGET_PLANS", str(plans))
+        patch.setenv("TAOR_BUDGET_TIME_ZONE", "UTC")
         ensure_up(options, lambda _: None)
+        asyncio.run(set_clocks(options, next_noon()))
         yield options
 
 
@@ -231,6 +233,11 @@ def endpoints_of(options: Options) -> Endpoints:
     endpoints = read_endpoints(options.data)
     assert endpoints is not None
     return endpoints
+
+
+def next_noon() -> datetime:
+    """A time from which no midnight is near, later than what the clocks have shown so far."""
+    return (datetime.now(UTC) + timedelta(days=1)).replace(hour=12, minute=0)
 
 
 async def set_clocks(options: Options, instant: datetime) -> None:
