@@ -237,4 +237,5 @@ def _refusal(verdict: Verdict, call: Call) -> Refused:
 
 
 def _safe(outcome: Outcome) -> Outcome:
-    return replace(outcome, text=redaction.redact(outcome.text))
+    failure = outcome.failure and replace(outcome.failure, message=redaction.safe(outcome.failure.message))
+    return replace(outcome, text=redaction.safe(outcome.text), failure=failure)

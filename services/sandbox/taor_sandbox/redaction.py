@@ -27,6 +27,13 @@ def redact(text: str) -> str:
     return _ANY.sub(_kind, text)
 
 
+def safe(text: str) -> str:
+    """The text as it may leave the service: without secrets, and without what PostgreSQL and protobuf take for no text.
+
+    That is the zero character, and the lone surrogates that stand for bytes of names which are no UTF-8."""
+    return redact(text).encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _kind(match: re.Match[str]) -> str:
     assert match.lastgroup is not None
     return f"[redacted {match.lastgroup.replace('_', '-')}]"
