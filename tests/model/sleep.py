@@ -2,7 +2,8 @@
 
 Each step is one transaction in the orchestrator's database (the builds row, the waker's cursor) or in the budget's
 (account, holds, earmark, fence), or the call itself; closing the holds of older epochs is one step, and so are the
-check of the lease and the send (`turn.py` has these apart). A call, its hold and the hand-over's earmark cost 1 each.
+check of the lease and the send (`turn.py` has these apart). A call, its hold and the hand-over's earmark cost 1 each,
+and a day carries both; the build whose prompt has outgrown its plan, which reserves its call alone, is not in here.
 """
 
 from collections.abc import Iterator

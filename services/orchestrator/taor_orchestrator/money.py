@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.model.port import Usage
 from taor_orchestrator.transcript import picture_sizes
 
 MIN_OUTPUT_TOKENS = 2_048
@@ -48,7 +49,10 @@ class Purpose(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What the next call may need; `needs_sequence` is the log entry that must be durable before it is sent."""
+    """What the next call may need; `needs_sequence` is the log entry that must be durable before it is sent.
+
+    An earmark beside it is granted with it, or neither is; one that it replaces is given back, if it is granted.
+    """
 
     rid: str
     purpose: Purpose
@@ -56,6 +60,17 @@ class Need:
     prompt_tokens: int
     min_output_tokens: int
     max_output_tokens: int
+    earmark: Need | None = None
+    replaces: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the call `rid` has used, None when nobody knows, and the tools that its answer asked for."""
+
+    rid: str
+    usage: Usage | None
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,7 @@ class Grant:
     expires_at_seconds: float
     prompt_tokens: int
     """The prompt that it was asked for."""
+    earmark: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +123,7 @@ class Allowance:
     """What the budget told at its last answer."""
 
     limit_microdollars: int
+    hard_limit_microdollars: int
     spent_microdollars: int
     build_spent_microdollars: int
     refresh_time: datetime

@@ -6,14 +6,14 @@ allowance can still leave things in order. The rules are those of `docs/protocol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taor_orchestrator import money, winddown
 from taor_orchestrator.history import Entry, EntryKind, History
-from taor_orchestrator.model.port import Usage
-from taor_orchestrator.money import Denial, DenialCause, Grant, Need, Purpose
+from taor_orchestrator.money import Denial, DenialCause, Grant, Need, Purpose, Reserved, Settlement
 from taor_orchestrator.ports import CancelSeen, LeaseLost
 from taor_orchestrator.tenure import Tenure
+from taor_orchestrator.transcript import tools_of
 
 CALL_SECONDS = 900.0
 """The watchdog of a model call; a hold must outlive it."""
@@ -51,14 +51,23 @@ async def afford(tenure: Tenure) -> tuple[Grant, int]:
     return grant, money.affordable_output_tokens(grant, prompt_tokens)
 
 
-async def advance(tenure: Tenure, answer: Entry, usage: Usage | None, tool_count: int) -> None:
-    """Settle the call that `answer` came from and hold money for the next; a denial is looked at when it is needed."""
+async def advance(tenure: Tenure, answer: Entry) -> None:
+    """Settle the call that `answer` came from and hold money for the next; a denial is looked at when it is needed.
+
+    An earmark that the next prompt may outgrow is resized in the same commit; when the allowance does not carry that,
+    the hand-over comes now.
+    """
     assert answer.call is not None
-    prompt_tokens = money.guessed_bound(tenure.history, tool_count)
+    tools = tools_of(answer)
+    prompt_tokens = money.guessed_bound(tenure.history, len(tools))
     need = _need(tenure, _purpose(tenure), prompt_tokens, answer.sequence)
-    reserved = await tenure.ports.budget.advance(tenure.claim, answer.call.rid, usage, need)
-    tenure.learn(reserved.allowance)
-    tenure.grant = reserved.outcome if isinstance(reserved.outcome, Grant) else None
+    if need.purpose is not Purpose.CALL or not _is_earmarked(tenure, prompt_tokens):
+        need = _with_earmark(tenure, need)
+    settlement = Settlement(answer.call.rid, answer.call.usage, tools)
+    outcome = _kept(tenure, need, await tenure.ports.budget.advance(tenure.claim, settlement, need))
+    tenure.grant = outcome if isinstance(outcome, Grant) else None
+    if need.earmark and isinstance(outcome, Denial) and outcome.cause is DenialCause.LIMIT:
+        tenure.earmark_denied = True
 
 
 def must_tell(tenure: Tenure) -> bool:
@@ -84,9 +93,9 @@ async def _hold(tenure: Tenure, prompt_tokens: int) -> Grant:
         return await _hand_over(tenure, prompt_tokens, await _wake_generation(tenure))
     outcome, wake_generation = await _reserve_twice(tenure, prompt_tokens)
     if isinstance(outcome, Grant):
-        await _keep_earmark(tenure, prompt_tokens)
         return outcome
-    if outcome.cause is DenialCause.HOLDS and not _is_in_its_own_way(tenure, outcome):
+    waits = outcome.cause is DenialCause.HOLDS and not _is_in_its_own_way(tenure, outcome)
+    if waits or _is_first(tenure):
         raise MoneyDenied(outcome, wake_generation)
     return await _hand_over(tenure, prompt_tokens, wake_generation)
 
@@ -97,17 +106,42 @@ def _is_in_its_own_way(tenure: Tenure, denial: Denial) -> bool:
     return earmarked > 0 and denial.free_microdollars + earmarked >= denial.needed_microdollars
 
 
+def _is_first(tenure: Tenure) -> bool:
+    """Whether this worker has had neither an answer nor an earmark: then it leaves nothing to hand over."""
+    own = f"{tenure.claim.build_id}/{tenure.claim.epoch}/"
+    answered = any(entry.call and entry.call.rid.startswith(own) for entry in reversed(tenure.history.entries))
+    return tenure.earmark is None and not answered
+
+
 async def _reserve_twice(tenure: Tenure, prompt_tokens: int) -> tuple[Grant | Denial, int]:
     """Reserve, and when it is denied once more: this time knowing how often the build had been woken before."""
-    outcome = await _reserve(tenure, Purpose.CALL, prompt_tokens)
+    outcome = await _reserve_call(tenure, prompt_tokens)
     if isinstance(outcome, Grant):
         return outcome, 0
     wake_generation = await _wake_generation(tenure)
-    return await _reserve(tenure, Purpose.CALL, prompt_tokens), wake_generation
+    return await _reserve_call(tenure, prompt_tokens), wake_generation
+
+
+async def _reserve_call(tenure: Tenure, prompt_tokens: int) -> Grant | Denial:
+    """Reserve for the call and, unless it is held, for the hand-over after it: the first call of a tenure not alone.
+
+    A later call may go alone, and so may one with which a whole day could not carry its hand-over, for that would never
+    be paid: the hand-over then comes at once.
+    """
+    need = _need(tenure, Purpose.CALL, prompt_tokens, _durable_sequence(tenure.history))
+    if _is_earmarked(tenure, prompt_tokens):
+        return await _reserve(tenure, need)
+    outcome = await _reserve(tenure, _with_earmark(tenure, need))
+    if isinstance(outcome, Grant):
+        return outcome
+    if _is_first(tenure) and outcome.needed_microdollars <= tenure.allowance.hard_limit_microdollars:
+        return outcome
+    tenure.earmark_denied = True
+    return await _reserve(tenure, replace(need, rid=tenure.next_rid()))
 
 
 async def _hand_over(tenure: Tenure, prompt_tokens: int, wake_generation: int) -> Grant:
-    """Hold money for a hand-over, as the earmark promised: for an agent that was told, and for a few turns."""
+    """Make the earmark the hold of a hand-over, as it promised: for an agent that was told, and for a few turns."""
     told = winddown.answers_since_told(tenure.history, tenure.allowance)
     if told is None:
         raise TellFirst
@@ -115,8 +149,8 @@ async def _hand_over(tenure: Tenure, prompt_tokens: int, wake_generation: int) -
         allowance = tenure.allowance
         over = Denial(DenialCause.LIMIT, allowance.account_version, allowance.refresh_time, 0, 0)
         raise MoneyDenied(over, wake_generation)
-    await tenure.give_back_earmark("for the hand-over")
-    outcome = await _reserve(tenure, Purpose.HANDOVER, prompt_tokens)
+    need = _need(tenure, Purpose.HANDOVER, prompt_tokens, _durable_sequence(tenure.history))
+    outcome = await _reserve(tenure, _with_earmark(tenure, need))
     if isinstance(outcome, Denial):
         raise MoneyDenied(outcome, wake_generation)
     return outcome
@@ -131,22 +165,37 @@ async def _wake_generation(tenure: Tenure) -> int:
     return generation
 
 
-async def _keep_earmark(tenure: Tenure, prompt_tokens: int) -> None:
-    """Keep money for a hand-over after the worst next prompt; when there is none, the hand-over comes now."""
-    if tenure.earmark is not None and tenure.earmark.prompt_tokens >= prompt_tokens:
-        return
-    await tenure.give_back_earmark("outgrown")
-    outcome = await _reserve(tenure, Purpose.EARMARK, prompt_tokens + EARMARK_GROWTH_TOKENS)
-    tenure.earmark = outcome if isinstance(outcome, Grant) else None
-    tenure.earmark_denied = isinstance(outcome, Denial)
+def _is_earmarked(tenure: Tenure, prompt_tokens: int) -> bool:
+    """Whether the money that is kept for a hand-over carries one after this prompt."""
+    return tenure.earmark is not None and tenure.earmark.prompt_tokens >= prompt_tokens
 
 
-async def _reserve(tenure: Tenure, purpose: Purpose, prompt_tokens: int) -> Grant | Denial:
-    need = _need(tenure, purpose, prompt_tokens, _durable_sequence(tenure.history))
-    reserved = await tenure.ports.budget.reserve(tenure.claim, need)
-    tenure.learn(reserved.allowance)
-    if isinstance(reserved.outcome, Denial) and reserved.outcome.cause is DenialCause.STALE:
+def _with_earmark(tenure: Tenure, need: Need) -> Need:
+    """The need in exchange for the earmark so far; a call also wants one for the worst next prompt."""
+    replaced = tenure.earmark.rid if tenure.earmark else ""
+    if need.purpose is not Purpose.CALL:
+        return replace(need, replaces=replaced)
+    largest = need.prompt_tokens + EARMARK_GROWTH_TOKENS
+    earmark = _need(tenure, Purpose.EARMARK, largest, need.needs_sequence)
+    return replace(need, earmark=earmark, replaces=replaced)
+
+
+async def _reserve(tenure: Tenure, need: Need) -> Grant | Denial:
+    outcome = _kept(tenure, need, await tenure.ports.budget.reserve(tenure.claim, need))
+    if isinstance(outcome, Denial) and outcome.cause is DenialCause.STALE:
         raise LeaseLost(f"the budget knows a newer worker of {tenure.claim.build_id}")
+    return outcome
+
+
+def _kept(tenure: Tenure, need: Need, reserved: Reserved) -> Grant | Denial:
+    """Learn what the answer tells: the allowance, and with a grant which earmark is held from now on."""
+    tenure.learn(reserved.allowance)
+    if isinstance(reserved.outcome, Grant):
+        if need.replaces:
+            tenure.earmark = None
+        if need.earmark:
+            tenure.earmark = reserved.outcome.earmark
+            tenure.earmark_denied = False
     return reserved.outcome
 
 

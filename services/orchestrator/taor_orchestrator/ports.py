@@ -13,8 +13,8 @@ from taor_chassis.clock import Clock
 from taor_orchestrator.build import BuildState, Claim
 from taor_orchestrator.history import Entry, History
 from taor_orchestrator.inbox import InboxText, Signals
-from taor_orchestrator.model.port import Model, Usage
-from taor_orchestrator.money import Allowance, Hold, Need, Reserved
+from taor_orchestrator.model.port import Model
+from taor_orchestrator.money import Allowance, Hold, Need, Reserved, Settlement
 from taor_orchestrator.toolset import Operation, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
@@ -98,12 +98,12 @@ class Budget(Protocol):
         """Set money aside for one call."""
         ...
 
-    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
-        """Settle the call `rid` and set money aside for the next, in one commit."""
+    async def advance(self, claim: Claim, settlement: Settlement, need: Need) -> Reserved:
+        """Settle a call and set money aside for the next, in one commit."""
         ...
 
-    async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
-        """Book what the call `rid` has used; no usage books its whole hold."""
+    async def settle(self, claim: Claim, settlement: Settlement) -> Allowance:
+        """Book what a call has used; no usage books its whole hold."""
         ...
 
     async def release(self, claim: Claim, rid: str, reason: str) -> None:

@@ -16,7 +16,7 @@ from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.model.port import Usage
 from taor_orchestrator.money import Hold, HoldState
 from taor_orchestrator.toolset import READ_ONLY, BadToolInput, Operation, OperationState, parse
-from taor_orchestrator.transcript import Use, tool_results, tool_uses
+from taor_orchestrator.transcript import Use, tool_results, tool_uses, tools_of
 
 _CLOSED = (OperationState.DONE, OperationState.INTERRUPTED, OperationState.LOST)
 
@@ -123,22 +123,23 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One hold and what becomes of it, with the usage to settle and the reason to note."""
+    """One hold and what becomes of it, with the usage and the tools to settle and the reason to note."""
 
     rid: str
     verdict: Verdict
     usage: Usage | None = None
     reason: str = ""
+    tools: tuple[str, ...] = ()
 
 
 def decide_holds(history: History, holds: Iterable[Hold], operations: Sequence[Operation]) -> tuple[Decision, ...]:
     """What becomes of every hold; an overcharge is at most one hold a take-over, an undercharge never is."""
-    logged = {entry.call.rid: entry.call for entry in history.entries if entry.call is not None}
+    logged = {entry.call.rid: entry for entry in history.entries if entry.call is not None}
     open_tail = _unfinished(history, operations)
     decisions = []
     for hold in holds:
-        if (call := logged.get(hold.rid)) is not None:
-            decisions.append(Decision(hold.rid, Verdict.SETTLE, usage=call.usage))
+        if (answer := logged.get(hold.rid)) is not None and answer.call is not None:
+            decisions.append(Decision(hold.rid, Verdict.SETTLE, usage=answer.call.usage, tools=tools_of(answer)))
         elif hold.state is HoldState.EXPIRED:
             decisions.append(Decision(hold.rid, Verdict.LEAVE))
         elif hold.earmark:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from taor_orchestrator.build import Claim
 from taor_orchestrator.history import EntryKind
+from taor_orchestrator.money import Settlement
 from taor_orchestrator.ports import Ports
 from taor_orchestrator.recovery import Decision, Verdict, decide_holds
 from taor_orchestrator.tenure import Tenure
@@ -32,7 +33,8 @@ async def _carry_out(tenure: Tenure, decision: Decision) -> None:
     budget, claim = tenure.ports.budget, tenure.claim
     match decision.verdict:
         case Verdict.SETTLE:
-            tenure.learn(await budget.settle(claim, decision.rid, decision.usage))
+            settlement = Settlement(decision.rid, decision.usage, decision.tools)
+            tenure.learn(await budget.settle(claim, settlement))
         case Verdict.RELEASE:
             await budget.release(claim, decision.rid, decision.reason)
         case Verdict.CHARGE:

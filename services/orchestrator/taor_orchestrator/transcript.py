@@ -54,6 +54,11 @@ def tool_uses(answer: Entry) -> tuple[Use, ...]:
     )
 
 
+def tools_of(answer: Entry) -> tuple[str, ...]:
+    """The names of the tools that an answer asks for, one for each time."""
+    return tuple(use.name for use in tool_uses(answer))
+
+
 def texts(message: Entry) -> tuple[str, ...]:
     """The text blocks of a message."""
     return tuple(block["text"] for block in orjson.loads(message.body)["content"] if block["type"] == "text")

@@ -42,9 +42,7 @@ async def think(tenure: Tenure) -> Entry:
 async def act(tenure: Tenure, answer: Entry) -> None:
     """Log the answer, settle it while reserving for the next call, and run its tools: all side by side."""
     logged = tenure.log.append(answer)
-    assert answer.call is not None
-    paid = advance(tenure, answer, answer.call.usage, len(tool_uses(answer)))
-    await together(_await(logged), paid, observe(tenure, answer, logged))
+    await together(_await(logged), advance(tenure, answer), observe(tenure, answer, logged))
     tenure.snapshot_soon()
 
 

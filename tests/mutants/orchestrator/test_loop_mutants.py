@@ -23,13 +23,15 @@ from taor_orchestrator import (
     toolrun,
     turn,
 )
+from taor_orchestrator.build import BuildState
 from taor_orchestrator.model.port import Outcome
-from taor_orchestrator.money import Hold, HoldState
+from taor_orchestrator.money import DenialCause, Hold, HoldState
 from taor_orchestrator.ports import LeaseLost, StaleGeneration
 from taor_orchestrator.toolset import OperationState
 from tests.unit.orchestrator import test_hand_over as hand_over
 from tests.unit.orchestrator import test_loop as loop
 from tests.unit.orchestrator import test_lost_sandbox as lost
+from tests.unit.orchestrator import test_payment as paid
 from tests.unit.orchestrator import test_people as people
 from tests.unit.orchestrator import test_recovery as rules
 from tests.unit.orchestrator import test_strikes as struck
@@ -80,7 +82,7 @@ MUTANTS = [
     Mutant(
         "a take-over forgets to settle",
         takeover._carry_out,
-        "tenure.learn(await budget.settle(claim, decision.rid, decision.usage))",
+        "tenure.learn(await budget.settle(claim, settlement))",
         "pass",
         take_over.test_an_answer_that_is_logged_and_not_settled_is_settled_by_the_next_worker,
     ),
@@ -94,9 +96,68 @@ MUTANTS = [
     Mutant(
         "an answer is not settled",
         payment.advance,
-        "budget.advance(tenure.claim, answer.call.rid, usage, need)",
+        "budget.advance(tenure.claim, settlement, need)",
         "budget.reserve(tenure.claim, need)",
         loop.test_a_build_ends_with_everything_logged_paid_and_projected,
+    ),
+    Mutant(
+        "a first call is reserved without its earmark",
+        payment._reserve_call,
+        "await _reserve(tenure, _with_earmark(tenure, need))",
+        "await _reserve(tenure, need)",
+        partial(
+            paid.test_a_waking_worker_without_money_for_both_rests_and_pays_nothing,
+            cause=DenialCause.LIMIT,
+            state=BuildState.SLEEPING,
+        ),
+    ),
+    Mutant(
+        "a first call goes alone when both are denied",
+        payment._reserve_call,
+        "if _is_first(tenure) and outcome.needed_microdollars <= tenure.allowance.hard_limit_microdollars:",
+        "if False:",
+        partial(
+            paid.test_a_waking_worker_without_money_for_both_rests_and_pays_nothing,
+            cause=DenialCause.LIMIT,
+            state=BuildState.SLEEPING,
+        ),
+    ),
+    Mutant(
+        "a large prompt on a small plan rests for ever",
+        payment._reserve_call,
+        " and outcome.needed_microdollars <= tenure.allowance.hard_limit_microdollars:",
+        ":",
+        paid.test_a_day_that_cannot_carry_both_pays_a_call_and_its_hand_over_comes_at_once,
+    ),
+    Mutant(
+        "an earmark stays as small as it was",
+        payment.advance,
+        "need.purpose is not Purpose.CALL or not _is_earmarked(tenure, prompt_tokens)",
+        "need.purpose is not Purpose.CALL",
+        paid.test_an_earmark_that_is_outgrown_is_replaced,
+    ),
+    Mutant(
+        "an outgrown earmark is kept beside the new one",
+        payment._with_earmark,
+        "return replace(need, earmark=earmark, replaces=replaced)",
+        "return replace(need, earmark=earmark)",
+        paid.test_an_earmark_that_is_outgrown_is_replaced,
+    ),
+    Mutant(
+        "an earmark that cannot grow is not told of",
+        payment.advance,
+        "tenure.earmark_denied = True",
+        "pass",
+        paid.test_an_earmark_that_cannot_grow_is_kept_and_the_hand_over_comes_now,
+    ),
+    Mutant(
+        "a take-over settles without the tools",
+        recovery.decide_holds,
+        ", tools=tools_of(answer)",
+        "",
+        partial(
+            rules.test_what_becomes_of_a_hold, Hold("b/1/3", HoldState.HELD, 2, False), [], recovery.Verdict.SETTLE
+        ),
     ),
     Mutant(
         "a change starts before its call is logged",
@@ -124,7 +185,7 @@ MUTANTS = [
         closing._let_go,
         "await tenure.give_back_all(reason)",
         "pass",
-        loop.test_near_the_end_of_the_allowance_it_is_told_once_hands_over_and_rests,
+        paid.test_a_build_that_comes_to_wait_for_others_keeps_no_earmark,
     ),
     Mutant(
         "the ticket is kept at a hand-over",

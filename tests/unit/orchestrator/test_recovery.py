@@ -78,6 +78,7 @@ def test_what_becomes_of_a_hold(hold: Hold, operations: list[OperationState], ve
     [decision] = decide_holds(history, [hold], journal)
     assert decision.verdict is verdict
     assert decision.usage == (USAGE if verdict is Verdict.SETTLE else None)
+    assert decision.tools == (("bash",) if verdict is Verdict.SETTLE else ())
 
 
 def test_a_hold_after_an_answer_that_only_reads_is_charged() -> None:

@@ -7,8 +7,7 @@ import pytest
 from taor_orchestrator.build import Claim, Ended
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.loop import run
-from taor_orchestrator.model.port import Usage
-from taor_orchestrator.money import Need, Reserved
+from taor_orchestrator.money import Need, Reserved, Settlement
 from tests.unit.orchestrator.world import SCRIPT, Killed, Switch, World
 
 MOST_STEPS = 1000
@@ -18,7 +17,7 @@ async def test_an_answer_that_is_logged_and_not_settled_is_settled_by_the_next_w
     world = World(SCRIPT)
     ports = world.ports(Switch())
 
-    async def killed_once_it_is_logged(claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
+    async def killed_once_it_is_logged(claim: Claim, settlement: Settlement, need: Need) -> Reserved:
         for _ in range(MOST_STEPS):
             if world.log and world.log[-1].kind is EntryKind.ASSISTANT:
                 raise Killed

@@ -30,6 +30,7 @@ from taor_orchestrator.money import (
     Need,
     Purpose,
     Reserved,
+    Settlement,
 )
 from taor_orchestrator.ports import Attached, Fate, Holds, LeaseLost, Ports, Rest
 from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
@@ -61,7 +62,7 @@ class Switch:
 class Reservation:
     need: Need
     state: str = "HELD"
-    usage: Usage | None = None
+    settlement: Settlement | None = None
 
 
 Script = Sequence[Sequence[dict[str, object]]]
@@ -80,6 +81,7 @@ class World:
     spent: int = 0
     version: int = 1
     earmarks: bool = True
+    most_earmarks: list[int] = field(default_factory=list)
     broke: bool = False
     cancelled: bool = False
     sends: int = 0
@@ -233,29 +235,37 @@ class Budget(Port):
             return Reserved(self.world.denials.pop(0), self._allowance())
         if self.world.broke:
             return Reserved(Denial(DenialCause.LIMIT, 7, TOMORROW, 10, 0), self._allowance())
-        if need.purpose is Purpose.EARMARK and not self.world.earmarks:
-            return Reserved(Denial(DenialCause.LIMIT, 1, TOMORROW, 10, 0), self._allowance())
-        assert need.rid not in self.world.reservations, "one id, one hold"
-        self.world.reservations[need.rid] = Reservation(need)
+        if need.earmark and not self.world.earmarks:
+            return Reserved(Denial(DenialCause.LIMIT, 1, TOMORROW, 2 * self.world.limit, 0), self._allowance())
+        grant = self._set_aside(need, self._set_aside(need.earmark) if need.earmark else None)
+        if need.replaces:
+            self._close(need.replaces, "RELEASED")
+        self.world.most_earmarks.append(len(tuple(self.world.held(Purpose.EARMARK))))
         await self.switch.boundary()
-        most, prompt = need.max_output_tokens, need.prompt_tokens
-        grant = Grant(need.rid, 10**9, 10**6, 10**6, 10**9, most, "price", float("inf"), prompt)
         return Reserved(grant, self._allowance())
 
-    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
-        allowance = await self.settle(claim, rid, usage)
+    def _set_aside(self, need: Need, earmark: Grant | None = None) -> Grant:
+        assert need.rid not in self.world.reservations, "one id, one hold"
+        self.world.reservations[need.rid] = Reservation(need)
+        most, prompt = need.max_output_tokens, need.prompt_tokens
+        return Grant(need.rid, 10**9, 10**6, 10**6, 10**9, most, "price", float("inf"), prompt, earmark)
+
+    async def advance(self, claim: Claim, settlement: Settlement, need: Need) -> Reserved:
+        allowance = await self.settle(claim, settlement)
         if not self.world.holds_ahead:
             return Reserved(Denial(DenialCause.HOLDS, 1, TOMORROW, 10, 0), allowance)
         return await self.reserve(claim, need)
 
-    async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
+    async def settle(self, claim: Claim, settlement: Settlement) -> Allowance:
         await self.switch.boundary()
+        rid = settlement.rid
         self.world.spent += self.world.reservations[rid].state == "HELD"
-        self._close(rid, "SETTLED", usage)
+        self._close(rid, "SETTLED", settlement)
         return self._allowance()
 
     def _allowance(self) -> Allowance:
-        return Allowance(self.world.limit, self.world.spent, self.world.spent, TOMORROW, self.world.version)
+        limit, spent = self.world.limit, self.world.spent
+        return Allowance(limit, limit, spent, spent, TOMORROW, self.world.version)
 
     async def release(self, claim: Claim, rid: str, reason: str) -> None:
         await self.switch.boundary()
@@ -268,10 +278,10 @@ class Budget(Port):
         self._close(rid, "CHARGED")
         return self._allowance()
 
-    def _close(self, rid: str, state: str, usage: Usage | None = None) -> None:
+    def _close(self, rid: str, state: str, settlement: Settlement | None = None) -> None:
         reservation = self.world.reservations[rid]
         assert reservation.state in ("HELD", state), f"{rid} is {reservation.state}, not {state}"
-        self.world.reservations[rid] = dataclasses.replace(reservation, state=state, usage=usage)
+        self.world.reservations[rid] = dataclasses.replace(reservation, state=state, settlement=settlement)
 
 
 class Sandbox(Port):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import grpc
 from taor.budget.v1 import budget_pb2 as pb
@@ -11,9 +12,13 @@ from taor.budget.v1 import budget_pb2_grpc
 from taor_chassis.clock import Clock
 from taor_orchestrator.build import Claim
 from taor_orchestrator.clients.patience import patiently
-from taor_orchestrator.model.port import Usage
-from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need, Reserved
+from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need, Reserved, Settlement
 from taor_orchestrator.ports import Budget, Holds
+
+MAX_TOOLS = 1000
+ODD_TOOL = "(other)"
+"""Stands for a name that is none: models invent tools, and what they say is no error of the ledger."""
+_TOOL = re.compile("[A-Za-z0-9_-]{1,64}")
 
 
 class BudgetClient(Budget):
@@ -34,16 +39,16 @@ class BudgetClient(Budget):
         response = await patiently(lambda: self._stub.Reserve(request))
         return _reserved(need, response, asked_at_seconds)
 
-    async def advance(self, claim: Claim, rid: str, usage: Usage | None, need: Need) -> Reserved:
-        settlement = _settlement(rid, usage)
-        request = pb.AdvanceRequest(build_id=claim.build_id, epoch=claim.epoch, settlement=settlement, need=_need(need))
+    async def advance(self, claim: Claim, settlement: Settlement, need: Need) -> Reserved:
+        settled = _settlement(settlement)
+        request = pb.AdvanceRequest(build_id=claim.build_id, epoch=claim.epoch, settlement=settled, need=_need(need))
         asked_at_seconds = self._clock.boottime_seconds()
         response = await patiently(lambda: self._stub.Advance(request))
         return _reserved(need, response, asked_at_seconds)
 
-    async def settle(self, claim: Claim, rid: str, usage: Usage | None) -> Allowance:
-        """Book what the call `rid` has used; no usage books its whole hold."""
-        request = pb.SettleRequest(build_id=claim.build_id, settlement=_settlement(rid, usage))
+    async def settle(self, claim: Claim, settlement: Settlement) -> Allowance:
+        """Book what a call has used; no usage books its whole hold."""
+        request = pb.SettleRequest(build_id=claim.build_id, settlement=_settlement(settlement))
         response = await patiently(lambda: self._stub.Settle(request))
         return _allowance(response.allowance)
 
@@ -67,12 +72,16 @@ def _need(need: Need) -> pb.Need:
         prompt_tokens=need.prompt_tokens,
         min_output_tokens=need.min_output_tokens,
         max_output_tokens=need.max_output_tokens,
+        earmark=_need(need.earmark) if need.earmark else None,
+        replaces_rid=need.replaces,
     )
 
 
-def _settlement(rid: str, usage: Usage | None) -> pb.Settlement:
+def _settlement(settlement: Settlement) -> pb.Settlement:
+    rid, usage = settlement.rid, settlement.usage
+    tools = [tool if _TOOL.fullmatch(tool) else ODD_TOOL for tool in settlement.tools[:MAX_TOOLS]]
     if usage is None:
-        return pb.Settlement(rid=rid)
+        return pb.Settlement(rid=rid, tools=tools)
     counted = pb.Usage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -80,7 +89,7 @@ def _settlement(rid: str, usage: Usage | None) -> pb.Settlement:
         cache_write_5m_tokens=usage.cache_write_5m_tokens,
         cache_write_1h_tokens=usage.cache_write_1h_tokens,
     )
-    return pb.Settlement(rid=rid, usage=counted)
+    return pb.Settlement(rid=rid, usage=counted, tools=tools)
 
 
 def _reserved(need: Need, response: pb.ReserveResponse | pb.AdvanceResponse, asked_at_seconds: float) -> Reserved:
@@ -102,7 +111,14 @@ def _grant(need: Need, grant: pb.Grant, asked_at_seconds: float) -> Grant:
         price_id=grant.price_id,
         expires_at_seconds=asked_at_seconds + grant.life_seconds,
         prompt_tokens=need.prompt_tokens,
+        earmark=_earmark(need, grant, asked_at_seconds),
     )
+
+
+def _earmark(need: Need, grant: pb.Grant, asked_at_seconds: float) -> Grant | None:
+    if need.earmark is None or not grant.HasField("earmark"):
+        return None
+    return _grant(need.earmark, grant.earmark, asked_at_seconds)
 
 
 def _denial(denial: pb.Denial) -> Denial:
@@ -127,6 +143,7 @@ def _hold(reservation: pb.Reservation) -> Hold:
 def _allowance(allowance: pb.Allowance) -> Allowance:
     return Allowance(
         limit_microdollars=allowance.limit_microdollars,
+        hard_limit_microdollars=allowance.hard_limit_microdollars,
         spent_microdollars=allowance.spent_microdollars,
         build_spent_microdollars=allowance.build_spent_microdollars,
         refresh_time=allowance.refresh_time.ToDatetime(datetime.UTC),
