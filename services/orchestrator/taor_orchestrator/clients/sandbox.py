@@ -56,7 +56,13 @@ class SandboxClient(Sandbox):
             build_id=claim.build_id, epoch=claim.epoch, generation=generation, op_id=op_id, log_sequence=log_sequence
         )
         _put_tool(request, tool)
-        return await patiently(lambda: self._result(request))
+        try:
+            return await patiently(lambda: self._result(request))
+        except grpc.aio.AioRpcError as error:
+            # What the tool does not take was written by the model, who can write it anew; nothing was begun.
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+            return ToolAnswer(f"Not run: {error.details()}", failed=True)
 
     async def cancel(self, claim: Claim, generation: int, op_id: str) -> bool:
         """Kill the command of a running tool call; False when the call has never begun."""
