@@ -9,6 +9,7 @@ class BuildState(StrEnum):
     """Where a build stands; the names are those of the contract."""
 
     UNKNOWN = "UNKNOWN"
+    FORKING = "FORKING"
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
     SLEEPING = "SLEEPING"
@@ -71,6 +72,9 @@ class Build:
     documentation: tuple[DocumentSection, ...] = ()
     question: Question | None = None
     """The question that nobody has answered yet."""
+    origin_build_id: str = ""
+    """The build that it was forked from; empty for one that was started."""
+    origin_turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

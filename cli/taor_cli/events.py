@@ -83,6 +83,15 @@ class MessageRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Forked:
+    """The build was forked from another one; what happened there is not told again."""
+
+    kind: ClassVar[str] = "forked"
+    origin_build_id: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The build has ended; nothing follows."""
 
@@ -110,6 +119,7 @@ What = (
     | Documented
     | Escalated
     | MessageRead
+    | Forked
     | Ended
     | Unfamiliar
 )

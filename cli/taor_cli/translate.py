@@ -35,6 +35,8 @@ def build(message: pb.Build) -> Build:
         wake_time=moment(message.wake_time) if message.HasField("wake_time") else None,
         documentation=tuple(DocumentSection(part.section, part.content) for part in message.documentation),
         question=_question(message.question) if message.HasField("question") else None,
+        origin_build_id=message.origin_build_id,
+        origin_turn=message.origin_turn,
     )
 
 
@@ -89,6 +91,8 @@ def _what(message: pb.Event) -> events.What:
             return events.Escalated(asked.question, asked.tried, tuple(asked.options), asked.recommendation)
         case "message_read":
             return events.MessageRead(message.message_read.inbox_id, message.message_read.text)
+        case "forked":
+            return events.Forked(message.forked.origin_build_id, message.forked.turn)
         case "ended":
             return _ended(message.ended)
         case _:

@@ -50,6 +50,8 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         self.events: dict[str, list[pb.Event]] = {}
         self.started: dict[str, pb.StartBuildRequest] = {}
         self.told: list[tuple[str, str]] = []
+        self.turns: dict[str, list[pb.Turn]] = {}
+        self.difference = pb.DiffTurnsResponse()
         self.watched_after: list[int] = []
         self.break_after: int | None = None
         """Abort the next watch with UNAVAILABLE once it has sent this many events."""
@@ -150,6 +152,19 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         build = self._build(request.build_id)
         build.state = pb.Build.QUEUED
         return pb.ResumeBuildResponse(build=build)
+
+    async def ForkBuild(self, request: pb.ForkBuildRequest, context: Context) -> pb.ForkBuildResponse:
+        origin = self._build(request.build_id)
+        build = self.new_build(user_id=origin.user_id, project_id=origin.project_id)
+        build.origin_build_id, build.origin_turn = origin.build_id, request.at_turn
+        return pb.ForkBuildResponse(build=build)
+
+    async def ListTurns(self, request: pb.ListTurnsRequest, context: Context) -> pb.ListTurnsResponse:
+        return pb.ListTurnsResponse(turns=self.turns[self._build(request.build_id).build_id])
+
+    async def DiffTurns(self, request: pb.DiffTurnsRequest, context: Context) -> pb.DiffTurnsResponse:
+        self._build(request.build_id)
+        return self.difference
 
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: Context) -> pb.InspectBuildResponse:
         return pb.InspectBuildResponse(state=self._build(request.build_id).state, epoch=1, ticketed=True)

@@ -100,7 +100,8 @@ def _facts_of_log(rows: tuple[LogRow, ...]) -> Iterator[Fact]:
     turn = 0
     for row in rows:
         turn += row.kind is LogKind.ASSISTANT
-        yield from facts_of_entry(rows, row, turn)
+        if not row.origin_build_id:
+            yield from facts_of_entry(rows, row, turn)
 
 
 def facts_of_entry(rows: tuple[LogRow, ...], row: LogRow, turn: int) -> Iterator[Fact]:

@@ -81,6 +81,8 @@ class LogRow:
     inbox_ids: tuple[str, ...]
     call: Call | None
     append_time: datetime
+    origin_build_id: str = ""
+    """The build that wrote it, where a fork has inherited it: paid for, told and heard there."""
 
 
 @dataclass(frozen=True, slots=True)

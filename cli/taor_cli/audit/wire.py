@@ -57,6 +57,7 @@ def log_row(entry: checkpoint_pb2.LogEntry) -> LogRow:
         inbox_ids=tuple(entry.inbox_ids),
         call=_call(entry.call) if entry.HasField("call") else None,
         append_time=moment(entry.append_time),
+        origin_build_id=entry.origin_build_id,
     )
 
 

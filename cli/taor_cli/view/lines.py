@@ -11,6 +11,7 @@ from taor_cli.events import (
     Ended,
     Escalated,
     Event,
+    Forked,
     MessageRead,
     Narrated,
     StateChanged,
@@ -66,6 +67,8 @@ def lines_of(what: What) -> tuple[Line, ...]:
             return question_lines(what)
         case MessageRead():
             return (Line("»", one_line(what.text, 400), Tone.VOICE),)
+        case Forked():
+            return (Line("·", f"forked from {one_line(what.origin_build_id)} after its turn {what.turn}", Tone.QUIET),)
         case Ended():
             return _end(what)
         case Unfamiliar():

@@ -27,6 +27,7 @@ def build_page(build: Build) -> tuple[str, ...]:
         ("outcome", one_line(build.outcome_message, 2_000)),
         ("turns", f"{build.turns}, with {build.tool_calls} tool calls"),
         ("cost", dollars(build.spent_microdollars)),
+        ("forked", f"from {build.origin_build_id} after its turn {build.origin_turn}" if build.origin_turn else ""),
         ("started", clock(build.create_time)),
         ("ended", _end(build)),
         ("goes on", clock(build.wake_time)),

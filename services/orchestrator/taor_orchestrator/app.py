@@ -21,10 +21,13 @@ from taor_orchestrator.clients.accounts import AccountsClient
 from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.clients.budget import BudgetClient
 from taor_orchestrator.clients.checkpoint import CheckpointClient
+from taor_orchestrator.clients.forks import InheritanceClient
 from taor_orchestrator.clients.sandbox import SandboxClient
 from taor_orchestrator.config import OrchestratorConfig
 from taor_orchestrator.dispatch.lease import LEASE_SECONDS
 from taor_orchestrator.dispatch.rows import RowDispatch
+from taor_orchestrator.forks import Forks
+from taor_orchestrator.lineage import Lineage
 from taor_orchestrator.loop import run
 from taor_orchestrator.model import open_model
 from taor_orchestrator.model.port import Model
@@ -32,6 +35,7 @@ from taor_orchestrator.ports import Budget, Checkpoint, Lease, Ports, Sandbox
 from taor_orchestrator.service import OrchestratorService
 from taor_orchestrator.store.builds import BuildStore
 from taor_orchestrator.store.events import EventStore
+from taor_orchestrator.store.forks import ForkStore
 from taor_orchestrator.store.inbox import InboxStore
 from taor_orchestrator.store.leases import LeaseStore
 from taor_orchestrator.store.projection import BuildRow
@@ -69,11 +73,16 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
         leases = LeaseStore(lease_pool, owner=ids.uuid7(), lease_seconds=LEASE_SECONDS)
         dispatch = RowDispatch(config.dsn, builds, leases, clock, config.slots)
         watch = Watch(EventStore(pool), hub, stopping)
-        service = OrchestratorService(builds, InboxStore(pool, builds), dispatch, AdmissionClient(budget), watch, ids)
+        inheritance = InheritanceClient(checkpoint, sandbox)
+        admission, lineage = AdmissionClient(budget), Lineage(builds, inheritance)
+        forks = Forks(builds, ForkStore(pool, builds), lineage, inheritance, admission, ids)
+        inbox = InboxStore(pool, builds)
+        service = OrchestratorService(builds, inbox, dispatch, admission, watch, ids, forks, lineage)
 
         async with asyncio.TaskGroup() as beside:
             beside.create_task(dispatch.run(tenures.work, stopping))
             beside.create_task(AccountWatch(AccountsClient(budget), RestingStore(pool)).run(stopping))
+            beside.create_task(forks.run(stopping))
             yield [Registration(SERVICE_NAME, partial(add_OrchestratorServiceServicer_to_server, service))]
             stopping.set()
 

@@ -10,6 +10,7 @@ from datetime import datetime
 class BuildState(enum.Enum):
     """Where a build stands; the names are those of the contract."""
 
+    FORKING = "FORKING"
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
     SLEEPING = "SLEEPING"
@@ -44,6 +45,15 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """Where a build began that was not started anew, and what its user wants of it."""
+
+    origin_build_id: str
+    turn: int
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """One tenure of one build: everything that its worker writes anywhere carries this epoch and this owner."""
 
@@ -58,6 +68,7 @@ class Claim:
     assignment: Assignment
     fruitless_claims: int = 0
     """How many claims in a row, up to this one, found the log as the claim before had found it."""
+    fork: Fork | None = None
 
 
 @dataclass(frozen=True, slots=True)

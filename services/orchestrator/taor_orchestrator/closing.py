@@ -26,7 +26,7 @@ async def close(tenure: Tenure, outcome: Outcome, inbox_ids: tuple[str, ...] = (
     """Give back what is held, keep the files, log the outcome, and let it be seen."""
     await tenure.give_back_all("the build has ended")
     await tenure.log.flush()
-    if any(entry.kind is EntryKind.ASSISTANT for entry in tenure.history.entries):
+    if any(entry.kind is EntryKind.ASSISTANT and not entry.is_inherited for entry in tenure.history.entries):
         tenure.attach_sandbox()  # a worker before us may have used it, and its last effects must be kept
     await tenure.release_sandbox(_fate(outcome))
     tenure.log.append(tenure.log.draft(EntryKind.OUTCOME, localtools.outcome_body(outcome), inbox_ids=inbox_ids))

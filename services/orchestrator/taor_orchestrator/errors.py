@@ -8,6 +8,9 @@ ServiceError
 ├── BuildEnded             BUILD_ENDED           the build has ended, or is being cancelled
 ├── NoOpenQuestion         NO_OPEN_QUESTION      the build has asked nothing that is not answered already
 ├── InboxFull              INBOX_FULL            too many texts wait for the build already
+├── TurnNotKept            TURN_NOT_KEPT         the turn is open, or its files are not kept
+├── ProjectMismatch        PROJECT_MISMATCH      the builds are of different projects
+├── ForkFailed             FORK_FAILED           what a fork was to inherit has been deleted meanwhile
 └── NotAdmitted                                  the budget service does not admit the build
     ├── TierUnknown        TIER_UNKNOWN
     ├── PlanMismatch       PLAN_MISMATCH
@@ -67,6 +70,27 @@ class InboxFull(ServiceError):
 
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
     reason = "INBOX_FULL"
+
+
+class TurnNotKept(ServiceError):
+    """The turn is not closed, or the files as they stood after it are not kept."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "TURN_NOT_KEPT"
+
+
+class ProjectMismatch(ServiceError):
+    """The builds are of different projects."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "PROJECT_MISMATCH"
+
+
+class ForkFailed(ServiceError):
+    """What a fork was to inherit has been deleted meanwhile."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "FORK_FAILED"
 
 
 class NotAdmitted(ServiceError):

@@ -145,7 +145,7 @@ def _answer_events(history: History, answer: Entry) -> Iterator[Event]:
         output_tokens=usage.output_tokens if usage else 0,
     )
     for use in tool_uses(answer):
-        yield ToolCalled(f"{answer.call.rid}/{use.index}", use.name, _summary(use.input))
+        yield ToolCalled(f"{answer.call.rid}/{use.index}", use.name, summary_of(use.input))
 
 
 def _result_events(history: History, message: Entry) -> Iterator[Event]:
@@ -181,7 +181,8 @@ def _said(use: Use, result: ToolAnswer) -> Event | None:
     return None
 
 
-def _summary(fields: Mapping[str, object]) -> str:
+def summary_of(fields: Mapping[str, object]) -> str:
+    """The input of a tool in one line."""
     told = next((str(fields[name]) for name in _TELLING_FIELDS if name in fields), "")
     line = " ".join(told.split())
     return line if len(line) <= MAX_SUMMARY_CHARS else line[: MAX_SUMMARY_CHARS - 1] + "…"

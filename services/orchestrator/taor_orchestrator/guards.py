@@ -15,8 +15,8 @@ MAX_STALLS = 3
 
 
 def turns(history: History) -> int:
-    """How many answers the model has given."""
-    return sum(entry.kind is EntryKind.ASSISTANT for entry in history.entries)
+    """How many answers the model has given to this build."""
+    return sum(entry.kind is EntryKind.ASSISTANT and not entry.is_inherited for entry in history.entries)
 
 
 def stalls(history: History) -> int:

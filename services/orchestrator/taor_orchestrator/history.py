@@ -43,6 +43,15 @@ class Entry:
     body: bytes
     inbox_ids: tuple[str, ...] = ()
     call: ModelCall | None = None
+    append_time: datetime | None = None
+    """When it was appended; None for one that this worker has just made."""
+    origin_build_id: str = ""
+    """The build that wrote it, where a fork has inherited it."""
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was there before the build was: nothing of it is the build's own to pay for or to tell."""
+        return bool(self.origin_build_id)
 
 
 @dataclass(frozen=True, slots=True)

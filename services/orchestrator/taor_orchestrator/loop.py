@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from taor_orchestrator import context, winddown
+from taor_orchestrator import context, inheritance, winddown
 from taor_orchestrator.build import BuildState, Claim, Ending, Outcome
 from taor_orchestrator.closing import cancel, close, hand_over, leave, pause, rest, wait_for_answer
 from taor_orchestrator.history import EntryKind
@@ -96,6 +96,10 @@ async def _note(tenure: Tenure, text: str) -> None:
 async def _begin(tenure: Tenure) -> None:
     """Write down how the agent is set up and what it is asked for; the first call needs it durable."""
     claim, log = tenure.claim, tenure.log
+    if claim.fork is not None:
+        for kind, body in inheritance.opening(tenure.history, claim):
+            await log.append(log.draft(kind, body))
+        return
     if tenure.history.tail is None:
         log.append(log.draft(EntryKind.HEAD, context.head_body(claim.model)))
     await log.append(log.draft(EntryKind.USER, context.assignment_body(claim.build_id, claim.assignment)))

@@ -143,6 +143,8 @@ def prompt_bound(history: History) -> int:
     appended = 0
     for entry in reversed(history.entries):
         appended += _tokens_at_most(entry)
+        if entry.kind is EntryKind.HEAD:
+            break  # a request begins with its segment
         if entry.kind is EntryKind.ASSISTANT and entry.call and entry.call.usage:
             return entry.call.usage.prompt_tokens + appended + PROMPT_MARGIN_TOKENS
     return appended + PROMPT_MARGIN_TOKENS

@@ -23,7 +23,7 @@ _CLOSED = (OperationState.DONE, OperationState.INTERRUPTED, OperationState.LOST)
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The log is empty: write down how the agent is set up and what it is asked for."""
+    """Nothing in the log is the build's own: write down how the agent is set up and what it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ Step = Begin | Think | Act | Nudge | Await | Close | Leave
 def next_step(history: History) -> Step:
     """What the log asks for; the same after every turn, after a crash, and after a night's sleep."""
     tail = history.tail
-    if tail is None:
+    if tail is None or tail.is_inherited:
         return Begin()
     match tail.kind:
         case EntryKind.OUTCOME:
@@ -134,7 +134,7 @@ class Decision:
 
 def decide_holds(history: History, holds: Iterable[Hold], operations: Sequence[Operation]) -> tuple[Decision, ...]:
     """What becomes of every hold; an overcharge is at most one hold a take-over, an undercharge never is."""
-    logged = {entry.call.rid: entry for entry in history.entries if entry.call is not None}
+    logged = {entry.call.rid: entry for entry in history.entries if entry.call and not entry.is_inherited}
     open_tail = _unfinished(history, operations)
     decisions = []
     for hold in holds:

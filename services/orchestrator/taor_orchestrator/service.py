@@ -16,7 +16,9 @@ from taor_orchestrator import translate
 from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.dispatch.port import Dispatch
 from taor_orchestrator.errors import BuildNotFound
+from taor_orchestrator.forks import Forks
 from taor_orchestrator.inbox import TextKind
+from taor_orchestrator.lineage import Lineage
 from taor_orchestrator.store.builds import BuildStore, NewBuild, StoredBuild
 from taor_orchestrator.store.inbox import InboxStore
 from taor_orchestrator.watch import Watch
@@ -35,6 +37,8 @@ class OrchestratorService(OrchestratorServiceServicer):
         admission: AdmissionClient,
         watch: Watch,
         ids: Ids,
+        forks: Forks,
+        lineage: Lineage,
     ) -> None:
         self._builds = builds
         self._inbox = inbox
@@ -42,6 +46,8 @@ class OrchestratorService(OrchestratorServiceServicer):
         self._admission = admission
         self._watch = watch
         self._ids = ids
+        self._forks = forks
+        self._lineage = lineage
 
     async def StartBuild(self, request: pb.StartBuildRequest, context: _Context) -> pb.StartBuildResponse:
         """Admit a build at the budget and queue it, once."""
@@ -140,6 +146,23 @@ class OrchestratorService(OrchestratorServiceServicer):
         build = await self._found(build_id)
         await self._inbox.resume(current_caller().tenant_id, build.build_id, ours)
         return pb.ResumeBuildResponse(build=translate.wire_build(await self._found(build_id)))
+
+    async def ForkBuild(self, request: pb.ForkBuildRequest, context: _Context) -> pb.ForkBuildResponse:
+        """Start a build from a turn of another one, once."""
+        ours, order = translate.fork_of(request)
+        build_id = await self._forks.make(current_caller().tenant_id, order, ours)
+        return pb.ForkBuildResponse(build=translate.wire_build(await self._found(build_id)))
+
+    async def ListTurns(self, request: pb.ListTurnsRequest, context: _Context) -> pb.ListTurnsResponse:
+        """The closed turns of a build."""
+        build = await self._found(translate.build_id_of(request.build_id))
+        turns = await self._lineage.turns(current_caller().tenant_id, build)
+        return pb.ListTurnsResponse(turns=[translate.wire_turn(build.build_id, each) for each in turns])
+
+    async def DiffTurns(self, request: pb.DiffTurnsRequest, context: _Context) -> pb.DiffTurnsResponse:
+        """In which files two turns differ."""
+        before, after = translate.turns_of(request)
+        return translate.wire_difference(await self._lineage.difference(current_caller().tenant_id, before, after))
 
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: _Context) -> pb.InspectBuildResponse:
         """Tell a build's inner state, for audits."""

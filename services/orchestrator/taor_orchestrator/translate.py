@@ -11,16 +11,20 @@ import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 from taor.orchestrator.v1 import orchestrator_pb2 as pb
 
-from taor_chassis.validation import FieldInvalid, require, require_text, within
+from taor_chassis.validation import FieldInvalid, require, require_between, require_text, within
 from taor_orchestrator.build import Assignment, Clarification
 from taor_orchestrator.errors import BriefTooLarge, PageTokenInvalid
+from taor_orchestrator.forks import Order
+from taor_orchestrator.lineage import KnownTurn, NamedTurn
 from taor_orchestrator.store.builds import LAST_ID, Request, StoredBuild, StoredItem
 from taor_orchestrator.store.events import StoredEvent
+from taor_orchestrator.turns import Difference
 
 MAX_ID_BYTES = 128
 MAX_ASSIGNMENT_BYTES = 1024 * 1024
 MAX_CLARIFICATIONS = 200
 MAX_TEXT_BYTES = 16 * 1024
+MAX_TURN = 1_000_000
 DEFAULT_PAGE_ROWS = 50
 MAX_PAGE_ROWS = 200
 
@@ -92,6 +96,8 @@ def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = (), qu
         wake_time=_timestamp(build.wake_at),
         documentation=[pb.DocumentSection(section=section, content=content) for section, content in documents],
         question=None if question is None else wire_question(question),
+        origin_build_id=build.origin_build_id or "",
+        origin_turn=build.origin_turn,
     )
 
 
@@ -120,6 +126,58 @@ def wire_question(payload: str) -> pb.Escalation:
 def is_terminal(event: pb.Event) -> bool:
     """Whether nothing follows this event."""
     return event.HasField("ended")
+
+
+def fork_of(message: pb.ForkBuildRequest) -> tuple[Request, Order]:
+    """The request and the order of a ForkBuild, checked."""
+    build_id = build_id_of(message.build_id)
+    at_turn = require_between("at_turn", message.at_turn, 1, MAX_TURN)
+    for field in ("model", "tier"):
+        within(field, getattr(message, field), max_bytes=MAX_ID_BYTES)
+    if "\0" in within("instruction", message.instruction, max_bytes=MAX_TEXT_BYTES):
+        raise FieldInvalid("instruction", "instruction must not contain NUL characters")
+    order = Order(build_id, at_turn, message.model, message.tier, message.instruction)
+    content = (build_id, at_turn, message.model, message.tier, message.instruction)
+    return request_of("ForkBuild", message.request_id, *content), order
+
+
+def turns_of(message: pb.DiffTurnsRequest) -> tuple[NamedTurn, NamedTurn]:
+    """The two turns of a DiffTurns, checked."""
+    build_id = build_id_of(message.build_id)
+    to_build_id = build_id_of(message.to_build_id) if message.to_build_id else build_id
+    from_turn = require_between("from_turn", message.from_turn, 1, MAX_TURN)
+    to_turn = require_between("to_turn", message.to_turn, 1, MAX_TURN)
+    return NamedTurn(build_id, from_turn), NamedTurn(to_build_id, to_turn)
+
+
+def wire_turn(build_id: str, known: KnownTurn) -> pb.Turn:
+    """A turn of a build; an inherited one names the build that took it."""
+    turn, origin = known.turn, known.turn.answer.origin_build_id
+    return pb.Turn(
+        turn=turn.number,
+        log_sequence=turn.log_sequence,
+        summary=turn.summary,
+        tool_calls=turn.tool_calls,
+        append_time=_timestamp(turn.answer.append_time),
+        origin_build_id="" if origin == build_id else origin,
+        kept=known.is_kept,
+    )
+
+
+def wire_difference(found: Difference) -> pb.DiffTurnsResponse:
+    """In which files two turns differ."""
+    changes = (
+        pb.FileChange(
+            path=each.path,
+            kind=pb.FileChange.Kind.Value(each.kind.value),
+            before_bytes=each.before_bytes,
+            after_bytes=each.after_bytes,
+            text_diff=each.text_diff,
+            text_diff_cut=each.text_diff_cut,
+        )
+        for each in found.changes
+    )
+    return pb.DiffTurnsResponse(changes=changes, left_out=found.left_out)
 
 
 def wire_inspection(build: StoredBuild, inbox: Sequence[StoredItem]) -> pb.InspectBuildResponse:

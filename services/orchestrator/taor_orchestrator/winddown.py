@@ -35,6 +35,8 @@ def answers_since_told(history: History, allowance: Allowance) -> int | None:
     """How many answers the agent has given since it was told of this allowance; None when it was not."""
     name, answers = _name(allowance).encode(), 0
     for entry in reversed(history.entries):
+        if entry.is_inherited:
+            return None  # what its origin was told was about other turns
         if entry.kind is EntryKind.ASSISTANT:
             answers += 1
         elif entry.kind is EntryKind.USER and name in entry.body:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -45,6 +46,12 @@ class Request:
     cache_control: Object | None
     user_id: str
     sha256: str
+
+    @property
+    def told(self) -> Iterator[str]:
+        """The texts of all user messages, without the results of tools."""
+        blocks = (block for message in self.messages if message.role == "user" for block in message.blocks)
+        return (str(block.get("text", "")) for block in blocks if block.get("type") == "text")
 
     @property
     def opening(self) -> str:

@@ -88,7 +88,6 @@ class Simulator:
             raise refusal
 
     def _line(self, asked: request.Request, reply: Reply, script: str, step: int) -> Line:
-        build = BUILD_LINE.search(asked.opening)
         return Line(
             time=self._clocks.utc().isoformat(),
             request_id=reply.request_id,
@@ -96,13 +95,19 @@ class Simulator:
             model=asked.model,
             script=script,
             step=step,
-            build=build[1] if build else "",
+            build=_build_of(asked),
             user_id=asked.user_id,
             status=200,
             fault="",
             billed=False,
             usage=None,
         )
+
+
+def _build_of(asked: request.Request) -> str:
+    """The build that pays: a fork inherits the messages of another, and then names itself."""
+    named = BUILD_LINE.findall("\n".join(asked.told))
+    return str(named[-1]) if named else ""
 
 
 def _authenticate(call: HttpRequest) -> None:

@@ -33,7 +33,7 @@ class CheckpointClient(Checkpoint):
         async def read() -> History:
             entries: list[Entry] = []
             async for chunk in self._stub.AttachBuild(request, timeout=ATTACH_SECONDS):
-                entries += map(_entry, chunk.entries)
+                entries += map(entry_of, chunk.entries)
             return History().grow(*entries)
 
         return await patiently(read)
@@ -81,7 +81,8 @@ def _call_message(call: ModelCall) -> pb.ModelCall:
     return message
 
 
-def _entry(message: pb.LogEntry) -> Entry:
+def entry_of(message: pb.LogEntry) -> Entry:
+    """An entry as the loop reads it."""
     return Entry(
         sequence=message.sequence,
         segment=message.segment,
@@ -90,6 +91,8 @@ def _entry(message: pb.LogEntry) -> Entry:
         body=message.body,
         inbox_ids=tuple(message.inbox_ids),
         call=_call(message.call) if message.HasField("call") else None,
+        append_time=message.append_time.ToDatetime(datetime.UTC),
+        origin_build_id=message.origin_build_id,
     )
 
 

@@ -38,7 +38,7 @@ BEGIN
     UPDATE builds SET pause_requested = true WHERE build_id = p_build_id;
     IF v_state = 'RUNNING' THEN
         PERFORM pg_notify('taor_builds', 'pause:' || p_build_id);
-    ELSIF v_state <> 'PAUSED' THEN
+    ELSIF v_state NOT IN ('PAUSED', 'FORKING') THEN  -- a fork is paused when it is claimed
         UPDATE builds SET state = 'PAUSED', due_at = NULL, wake_at = NULL WHERE build_id = p_build_id;
         PERFORM tell_state(p_build_id, v_state, 'PAUSED', 'paused');
     END IF;

@@ -19,14 +19,15 @@ INSERT_REQUEST = "INSERT INTO requests (tenant_id, method, request_id, request_h
 KEEP_REQUEST = f"{INSERT_REQUEST} ON CONFLICT DO NOTHING RETURNING true"
 INSERT_BUILD = """
     INSERT INTO builds (build_id, tenant_id, user_id, project_id, tier, model, max_output_tokens,
-                        max_concurrent_builds, priority, state, due_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'QUEUED', taor_now())"""
+                        max_concurrent_builds, priority, origin_build_id, origin_turn, state, due_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $10::uuid IS NULL THEN 'QUEUED' ELSE 'FORKING' END,
+            CASE WHEN $10::uuid IS NULL THEN taor_now() END)"""
 INSERT_ASSIGNMENT = """
     INSERT INTO assignments (build_id, tenant_id, brief, clarifications, plan) VALUES ($1, $2, $3, $4, $5)"""
 ANNOUNCE = "SELECT pg_notify('taor_builds', 'due')"
 _COLUMNS = """build_id, project_id, user_id, tier, model, state, outcome_message, turns, tool_calls,
     spent_microdollars, preview_port, event_sequence, created_at, ended_at, wake_at, epoch, wake_generation,
-    projected_sequence"""
+    projected_sequence, origin_build_id, origin_turn"""
 GET = f"SELECT {_COLUMNS} FROM builds WHERE tenant_id = $1 AND build_id = $2"
 LIST = f"""
     SELECT {_COLUMNS} FROM builds
@@ -41,7 +42,7 @@ INBOX = """
 
 LAST_ID = UUID(int=2**128 - 1)
 
-_Connection = asyncpg.Connection | PoolConnectionProxy
+Connection = asyncpg.Connection | PoolConnectionProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class NewBuild:
     max_concurrent_builds: int
     priority: int
     assignment: Assignment
+    origin_build_id: str | None = None
+    """The build that it is forked from: then it is FORKING, not queued yet."""
+    origin_turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class StoredBuild:
     epoch: int
     wake_generation: int
     projected_sequence: int
+    origin_build_id: str | None
+    origin_turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class BuildStore:
         """Queue the build under its request, in one transaction; the id of the build that the request stands for."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                await _insert(connection, build, request)
+                await insert(connection, build, request)
             return build.build_id
         except asyncpg.UniqueViolationError:
             # The same request arrived twice at the same moment: the other one has started it.
@@ -172,7 +178,8 @@ class BuildStore:
         return [StoredItem(str(r["inbox_id"]), r["kind"], r["log_sequence"], r["created_at"]) for r in rows]
 
 
-async def _insert(connection: _Connection, build: NewBuild, request: Request) -> None:
+async def insert(connection: Connection, build: NewBuild, request: Request) -> None:
+    """The rows of a new build, in the caller's transaction."""
     build_id, assignment = UUID(build.build_id), build.assignment
     await connection.execute(
         INSERT_BUILD,
@@ -185,6 +192,8 @@ async def _insert(connection: _Connection, build: NewBuild, request: Request) ->
         build.max_output_tokens,
         build.max_concurrent_builds,
         build.priority,
+        None if build.origin_build_id is None else UUID(build.origin_build_id),
+        build.origin_turn,
     )
     clarifications = orjson.dumps([[each.question, each.answer] for each in assignment.clarifications]).decode()
     await connection.execute(
@@ -198,4 +207,6 @@ async def _insert(connection: _Connection, build: NewBuild, request: Request) ->
 
 def _build(row: asyncpg.Record) -> StoredBuild:
     fields = dict(row.items())
-    return StoredBuild(**(fields | {"build_id": str(row["build_id"]), "state": BuildState(row["state"])}))
+    origin = None if row["origin_build_id"] is None else str(row["origin_build_id"])
+    known = {"build_id": str(row["build_id"]), "state": BuildState(row["state"]), "origin_build_id": origin}
+    return StoredBuild(**(fields | known))

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from taor_orchestrator.build import Assignment, Claim, Clarification
+from taor_orchestrator.build import Assignment, Claim, Clarification, Fork
 from taor_orchestrator.inbox import Signals
 
 SIGNALS = """b.cancel_requested, b.pause_requested, EXISTS (
@@ -19,8 +19,9 @@ SIGNALS = """b.cancel_requested, b.pause_requested, EXISTS (
 CLAIM = f"""
     WITH claimed AS MATERIALIZED (SELECT * FROM claim_builds($1, $2, $3))
     SELECT c.build_id, c.epoch, c.fruitless, b.tenant_id, b.user_id, b.project_id, b.model, b.max_output_tokens,
-           a.brief, a.clarifications, a.plan, {SIGNALS}
-    FROM claimed c JOIN builds b USING (build_id) JOIN assignments a USING (build_id)"""
+           a.brief, a.clarifications, a.plan, b.origin_build_id, b.origin_turn, f.instruction, {SIGNALS}
+    FROM claimed c JOIN builds b USING (build_id) JOIN assignments a USING (build_id)
+    LEFT JOIN forks f USING (build_id)"""
 BEAT = f"""
     UPDATE builds b SET lease_until = taor_now() + $3
     FROM unnest($1::uuid[], $2::bigint[]) AS mine (build_id, epoch)
@@ -79,8 +80,15 @@ class LeaseStore:
             max_output_tokens=row["max_output_tokens"],
             assignment=Assignment(row["brief"], answers, row["plan"]),
             fruitless_claims=row["fruitless"],
+            fork=_fork(row),
         )
         return Claimed(claim, signals_of(row))
+
+
+def _fork(row: asyncpg.Record) -> Fork | None:
+    if row["origin_build_id"] is None:
+        return None
+    return Fork(str(row["origin_build_id"]), row["origin_turn"], row["instruction"])
 
 
 def signals_of(row: asyncpg.Record) -> Signals:

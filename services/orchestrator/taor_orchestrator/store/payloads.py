@@ -36,3 +36,8 @@ def payload_of(event: Event) -> str:
     if isinstance(event, Documented):
         fields.pop("content")
     return orjson.dumps({"kind": _KINDS[type(event)], **fields}).decode()
+
+
+def plain(text: str) -> str:
+    """PostgreSQL takes no NUL in a text; the log keeps it."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -16,7 +16,7 @@ from taor_orchestrator.inbox import InboxText, Signals, TextKind
 from taor_orchestrator.ports import Builds, LeaseLost, Rest
 from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.leases import SIGNALS, signals_of
-from taor_orchestrator.store.payloads import payload_of
+from taor_orchestrator.store.payloads import payload_of, plain
 
 PROJECT = "SELECT outcome, cursor FROM project_build($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
 CURSOR = "SELECT projected_sequence FROM builds WHERE build_id = $1 AND tenant_id = $2"
@@ -100,7 +100,7 @@ class BuildRow(Builds):
 def _arguments(claim: Claim, history: History, cursor: int, spent_microdollars: int) -> tuple[object, ...]:
     derived = list(derive(history, cursor))
     written = [each.event for each in derived if isinstance(each.event, Documented)]
-    documents = {event.section: _plain(event.content) for event in written}
+    documents = {event.section: plain(event.content) for event in written}
     read = [(UUID(item), entry.sequence) for entry in history.entries[cursor:] for item in entry.inbox_ids]
     return (
         UUID(claim.build_id),
@@ -130,9 +130,4 @@ def _ending(tail: Entry | None, cursor: int) -> tuple[str | None, str | None, in
     if tail is None or tail.kind is not EntryKind.OUTCOME or tail.sequence <= cursor:
         return None, None, None
     outcome = localtools.read_outcome(tail.body)
-    return outcome.state.value, _plain(outcome.message), outcome.preview_port
-
-
-def _plain(text: str) -> str:
-    """PostgreSQL takes no NUL in a text; the log keeps it."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return outcome.state.value, plain(outcome.message), outcome.preview_port
