@@ -75,8 +75,8 @@ MUTANTS = [
     Mutant(
         "append into a deleted project",
         "history.sql",
-        "    ELSIF is_deleted(p_tenant_id, v_session.project_id) THEN\n        outcome := 'PROJECT_DELETED';\n",
-        "",
+        "k.project_id = v_session.project_id AND k.delete_time IS NOT NULL)",
+        "false)",
         test_deletion.test_another_process_that_still_has_the_key_appends_nothing,
     ),
     Mutant(

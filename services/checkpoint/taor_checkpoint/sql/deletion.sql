@@ -1,13 +1,6 @@
 -- How logs go: a log is first given up, in one commit that every reader and writer sees, and then its rows are deleted,
 -- a bounded number per commit. So a kill at any moment leaves either a whole log or one that nobody is shown.
 
--- Whether a project was deleted.
-CREATE OR REPLACE FUNCTION is_deleted(p_tenant_id text, p_project_id text) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
-        SELECT 1 FROM project_keys
-        WHERE tenant_id = p_tenant_id AND project_id = p_project_id AND delete_time IS NOT NULL)
-$$;
-
 -- Destroys the key of a project, for good: its row stays and keeps the next attach from making another. A project that
 -- was never seen is deleted too, so that what was on its way cannot begin it.
 CREATE OR REPLACE FUNCTION shred_project(p_tenant_id text, p_project_id text) RETURNS void LANGUAGE sql AS $$

@@ -72,7 +72,10 @@ BEGIN
     -- The epoch comes before the duplicate: a stalled worker must learn that it was replaced, also by its own retry.
     IF v_session.tenant_id IS NULL THEN
         outcome := 'SESSION_NOT_FOUND';
-    ELSIF is_deleted(p_tenant_id, v_session.project_id) THEN
+    ELSIF EXISTS (
+        SELECT 1 FROM project_keys k
+        WHERE k.tenant_id = p_tenant_id AND k.project_id = v_session.project_id AND k.delete_time IS NOT NULL)
+    THEN
         outcome := 'PROJECT_DELETED';
     ELSIF v_session.delete_time IS NOT NULL THEN
         outcome := 'LOG_EXPIRED';
