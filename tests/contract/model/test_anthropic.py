@@ -26,6 +26,16 @@ from taor_orchestrator.model.port import (
 )
 from tests.support.scripted_model import Simulation
 
+_EVENTS = b"".join(
+    b"data: %s\n\n" % orjson.dumps(event)
+    for event in (
+        {"type": "message_start", "message": {"model": "claude-sonnet-5-5"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hello."}},
+        {"type": "message_stop"},
+    )
+)
+HELLO = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n%s" % (len(_EVENTS), _EVENTS)
+"""An answer as it is on the wire."""
 LONG = "A sentence of the system prompt that is long enough to be cached. " * 100
 
 
@@ -198,6 +208,30 @@ async def test_a_server_that_is_not_there_was_never_asked() -> None:
     failure = await fail(absent, request("bench-2"))
     await absent.close()
     assert (failure.kind, failure.outcome, failure.retryable) == (FailureKind.CONNECTION, Outcome.NOT_SENT, True)
+
+
+@pytest.mark.parametrize("calls_before", [0, 1], ids=["new connection", "kept connection"])
+async def test_a_server_that_hangs_up_without_a_word_may_bill(calls_before: int) -> None:
+    """The transport calls this by the name of a server that is not there."""
+    answers = [HELLO] * calls_before + [b""]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(head.lower().partition(b"content-length:")[2].split()[0])
+            await reader.readexactly(size)
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    model = open_model(api_key="test", base_url=f"http://{host}:{port}")
+    for _ in range(calls_before):
+        await ask(model, request("bench-2"))
+    failure = await fail(model, request("bench-2"))
+    await model.close()
+    server.close()
+    assert (failure.kind, failure.outcome) == (FailureKind.INTERRUPTED, Outcome.UNKNOWN)
 
 
 async def test_missing_usage_is_unknown_and_not_zero(model: Model, simulation: Simulation) -> None:
