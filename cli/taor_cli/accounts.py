@@ -22,6 +22,7 @@ class Grouping(StrEnum):
     BUILD = "build"
     MODEL = "model"
     DAY = "day"
+    TOOL = "tool"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,14 @@ async def budget(invocation: Invocation, *, user_id: str, grouping: str, name: s
     """Show what a user may spend today, and what was spent.
 
     USER is the one who pays; without --user a build is paid by `me`. UNKNOWN is what was charged for calls whose usage
-    nobody knows: they are part of COST. The forecast takes the build for the only one of its user.
+    nobody knows: they are part of COST. The cost of a call is divided among the tools that its answer asked for, and
+    CALLS counts those. The forecast takes the build for the only one of its user.
 
     \b
     Examples:
       taor budget
       taor budget ada --by build
+      taor budget ada --by tool
       taor budget --build latest --by model
       taor budget ada --json | jq .account.cycle_remaining_microdollars
     """
@@ -49,7 +51,7 @@ async def budget(invocation: Invocation, *, user_id: str, grouping: str, name: s
             found = await Orchestrator(clients.orchestrator).get(await Orchestrator(clients.orchestrator).find(name))
             user_id, build_id = found.user_id, found.build_id
             if by is Grouping.BUILD:
-                raise UsageError("one build cannot be told apart by builds", advice="give --by day or --by model")
+                raise UsageError("one build cannot be told apart by builds", advice="give --by day, model or tool")
         account = await money.account(user_id)
         rows, forecast = await money.usage(by, user_id="" if build_id else user_id, build_id=build_id)
     invocation.output.document({"account": account, "usage": rows, "forecast": forecast})

@@ -6,6 +6,7 @@ from taor_cli.accounts import Account, Adjustment, Forecast, Grouping, UsageRow
 from taor_cli.view.text import clock, dollars, printable, tokens
 
 BAR_WIDTH = 30
+NO_TOOL = "(no tool)"
 _COLUMNS = "{:<36}  {:>6}  {:>8}  {:>8}  {:>8}  {:>10}  {:>10}"
 
 
@@ -55,7 +56,7 @@ def adjustment_line(adjustment: Adjustment) -> str:
 
 def _row(row: UsageRow) -> str:
     return _COLUMNS.format(
-        printable(row.group),
+        printable(row.group) or NO_TOOL,
         row.calls + row.charged_calls,
         tokens(row.prompt_tokens),
         tokens(row.cache_read_tokens),

@@ -313,9 +313,9 @@ def grouping_of(request: pb.GetUsageRequest) -> Grouping:
         not (request.user_id and request.build_id), FieldInvalid("build_id", "cannot be given together with user_id")
     )
     if (grouping := _GROUPINGS.get(request.group_by)) is None:
-        raise FieldMissing("group_by", "say how rows are made: BUILD, MODEL or DAY")
+        raise FieldMissing("group_by", "say how rows are made: BUILD, MODEL, DAY or TOOL")
     of_one_build = bool(request.build_id) and grouping is Grouping.BUILD
-    require(not of_one_build, FieldInvalid("group_by", "of one build must be MODEL or DAY"))
+    require(not of_one_build, FieldInvalid("group_by", "of one build must be MODEL, DAY or TOOL"))
     return grouping
 
 

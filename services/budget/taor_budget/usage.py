@@ -12,11 +12,12 @@ class Grouping(Enum):
     BUILD = "BUILD"
     MODEL = "MODEL"
     DAY = "DAY"
+    TOOL = "TOOL"
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What one group has used; money in microdollars."""
+    """What one group has used; money in microdollars. Of a tool the calls are its uses, and the rest is their share."""
 
     group: str
     calls: int

@@ -41,6 +41,8 @@ async def test_the_budget_of_a_user_is_shown_with_what_was_used(bench: Bench) ->
     told = json.loads((await taor(bench, "budget", "ada", "--by", "build", "--json")).out)
     assert told["account"]["spent_microdollars"] == booked
     assert [(row["group"], row["cost_microdollars"]) for row in told["usage"]] == [(bench.build_id, booked)]
+    by_tool = await taor(bench, "budget", "ada", "--by", "tool")
+    assert "(no tool)" in by_tool.out, by_tool.err
     shown = await taor(bench, "budget", "ada")
     assert shown.status == 0, shown.err
     assert "ada (bootstrapper)" in shown.out

@@ -15,34 +15,48 @@ _GROUPS = {
     Grouping.BUILD: "r.build_id::text",
     Grouping.MODEL: "b.model",
     Grouping.DAY: "substr(r.day_period, 5)",
+    Grouping.TOOL: "tool.name",
 }
-_SUMS = """count(*) FILTER (WHERE r.state = 'SETTLED') AS calls,
-       coalesce(sum((r.usage).input_tokens), 0)::bigint,
-       coalesce(sum((r.usage).output_tokens), 0)::bigint,
-       coalesce(sum((r.usage).cache_read_tokens), 0)::bigint,
-       coalesce(sum((r.usage).cache_write_5m_tokens), 0)::bigint,
-       coalesce(sum((r.usage).cache_write_1h_tokens), 0)::bigint,
-       count(*) FILTER (WHERE r.state IN ('CHARGED', 'EXPIRED')),
-       coalesce(sum(r.booked) FILTER (WHERE r.state IN ('CHARGED', 'EXPIRED')), 0)::bigint,
-       coalesce(sum(r.booked), 0)::bigint AS cost"""
-_BOOKED = "r.state IN ('SETTLED', 'CHARGED', 'EXPIRED')"
+_SUMS = """
+SELECT {group} AS name, count(*) FILTER (WHERE r.state = 'SETTLED') AS calls,
+       coalesce(sum({of}(r.usage).input_tokens{each}), 0)::bigint,
+       coalesce(sum({of}(r.usage).output_tokens{each}), 0)::bigint,
+       coalesce(sum({of}(r.usage).cache_read_tokens{each}), 0)::bigint,
+       coalesce(sum({of}(r.usage).cache_write_5m_tokens{each}), 0)::bigint,
+       coalesce(sum({of}(r.usage).cache_write_1h_tokens{each}), 0)::bigint,
+       count(*) FILTER (WHERE r.state <> 'SETTLED'),
+       coalesce(sum({of}r.booked{each}) FILTER (WHERE r.state <> 'SETTLED'), 0)::bigint,
+       coalesce(sum({of}r.booked{each}), 0)::bigint AS cost
+  FROM {calls}
+ WHERE b.tenant_id = $1 AND {whose} AND r.state IN ('SETTLED', 'CHARGED', 'EXPIRED')
+ GROUP BY name ORDER BY {order} LIMIT {limit}"""
+_CALLS = "builds b JOIN reservations r USING (tenant_id, build_id)"
+# A call once for each tool that its answer asked for, or once for none.
+_TOOLS = f"""{_CALLS}
+ CROSS JOIN LATERAL
+       unnest(CASE WHEN r.tools <> '{{}}' THEN r.tools ELSE '{{""}}' END) WITH ORDINALITY AS tool (name, nth)"""
 _PAID_CALLS = """
 SELECT booked, closed_at, epoch, taor_now() AS now FROM reservations
  WHERE tenant_id = $1 AND build_id = $2 AND state = 'SETTLED' ORDER BY epoch DESC, k DESC LIMIT $3"""
 _NOW = "SELECT taor_now()"
-_USER_BY = f"""
-SELECT {{group}} AS name, {_SUMS}
-  FROM builds b JOIN reservations r USING (tenant_id, build_id)
- WHERE b.tenant_id = $1 AND b.user_id = $2 AND r.cycle_period = $3 AND {_BOOKED}
- GROUP BY name ORDER BY {{order}} LIMIT $4"""
-_BUILD_BY = f"""
-SELECT {{group}} AS name, {_SUMS}
-  FROM builds b JOIN reservations r USING (tenant_id, build_id)
- WHERE b.tenant_id = $1 AND b.build_id = $2 AND {_BOOKED}
- GROUP BY name ORDER BY {{order}} LIMIT $3"""
-_ORDERS = {Grouping.BUILD: "cost DESC, name", Grouping.MODEL: "cost DESC, name", Grouping.DAY: "name DESC"}
-_OF_USER = {each: _USER_BY.format(group=_GROUPS[each], order=_ORDERS[each]) for each in Grouping}
-_OF_BUILD = {each: _BUILD_BY.format(group=_GROUPS[each], order=_ORDERS[each]) for each in Grouping}
+
+
+def _statement(grouping: Grouping, whose: str, limit: str) -> str:
+    """The statement that sums somebody's calls; a tool gets its share of each."""
+    is_shared = grouping is Grouping.TOOL
+    return _SUMS.format(
+        group=_GROUPS[grouping],
+        of="usage_share(" if is_shared else "(",
+        each=", greatest(coalesce(cardinality(r.tools), 0), 1), tool.nth)" if is_shared else ")",
+        calls=_TOOLS if is_shared else _CALLS,
+        whose=whose,
+        order="name DESC" if grouping is Grouping.DAY else "cost DESC, name",
+        limit=limit,
+    )
+
+
+_OF_USER = {each: _statement(each, "b.user_id = $2 AND r.cycle_period = $3", "$4") for each in Grouping}
+_OF_BUILD = {each: _statement(each, "b.build_id = $2", "$3") for each in Grouping}
 
 
 class UsageStore:
