@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -67,6 +68,8 @@ def run(
 async def _serve(settings: C, app_factory: AppFactory[C]) -> None:
     stopping = asyncio.Event()
     async with app_factory(settings, stopping) as services:
+        # What was loaded stays to the end: a full collection that walks through it stops the orchestrator for 70 ms.
+        gc.freeze()
         await server.serve(listen=settings.listen, services=services, token=settings.token, stopping=stopping)
 
 

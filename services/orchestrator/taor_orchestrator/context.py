@@ -83,16 +83,12 @@ def request_body(history: History, max_output_tokens: int) -> bytes:
 
 def _segment(history: History) -> tuple[Entry, list[bytes]]:
     """The HEAD of the newest segment and the messages after it."""
-    messages: list[bytes] = []
-    for entry in reversed(history.entries):
-        match entry.kind:
-            case EntryKind.HEAD:
-                return entry, messages[::-1]
-            case EntryKind.USER | EntryKind.ASSISTANT:
-                messages.append(entry.body)
-            case EntryKind.OUTCOME:
-                raise ValueError("a closed log asks for no request")
-    raise ValueError("the log has no HEAD")
+    heads = history.of(EntryKind.HEAD)
+    if not heads:
+        raise ValueError("the log has no HEAD")
+    if history.of(EntryKind.OUTCOME):
+        raise ValueError("a closed log asks for no request")
+    return heads[-1], [entry.body for entry in history.entries[heads[-1].sequence :]]
 
 
 def _message(role: str, content: Sequence[object]) -> bytes:

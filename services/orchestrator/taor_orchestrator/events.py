@@ -136,9 +136,8 @@ def _answer_events(history: History, answer: Entry) -> Iterator[Event]:
     assert answer.call is not None
     usage = answer.call.usage
     blocks = orjson.loads(answer.body)["content"]
-    earlier = history.entries[: answer.sequence]
     yield TurnTaken(
-        turn=sum(entry.kind is EntryKind.ASSISTANT for entry in earlier),
+        turn=sum(each.sequence <= answer.sequence for each in history.of(EntryKind.ASSISTANT)),
         text="\n".join(block["text"] for block in blocks if block["type"] == "text"),
         prompt_tokens=usage.prompt_tokens if usage else 0,
         cache_read_tokens=usage.cache_read_tokens if usage else 0,

@@ -16,7 +16,7 @@ MAX_STALLS = 3
 
 def turns(history: History) -> int:
     """How many answers the model has given to this build."""
-    return sum(entry.kind is EntryKind.ASSISTANT and not entry.is_inherited for entry in history.entries)
+    return sum(not answer.is_inherited for answer in history.of(EntryKind.ASSISTANT))
 
 
 def stalls(history: History) -> int:

@@ -70,6 +70,10 @@ class History:
         """The last entry."""
         return self.entries[-1] if self.entries else None
 
+    def of(self, kind: EntryKind) -> list[Entry]:
+        """The entries of one kind, in order."""
+        return [entry for entry in self.entries if entry.kind is kind]
+
     def grow(self, *entries: Entry) -> History:
         """This history with `entries` after it; their sequences must go on without a gap."""
         for expected, entry in enumerate(entries, start=self.head + 1):
