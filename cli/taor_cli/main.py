@@ -37,6 +37,7 @@ ENTRIES: Mapping[str, Entry] = MappingProxyType(
         "turns": Entry(_BUILDS, "forks", "turns", "List the turns of a build, and which can be forked."),
         "fork": Entry(_BUILDS, "forks", "fork", "Start a build from a turn of another one."),
         "diff": Entry(_RESULTS, "forks", "diff", "Show in which files two turns differ."),
+        "delete": Entry(_BUILDS, "projects", "delete", "Delete a project for good, with all its builds."),
         "files": Entry(_RESULTS, "results", "files", "Download the files of a build."),
         "preview": Entry(_RESULTS, "results", "preview", "Give the address of the running program, and check it."),
         "audit": Entry(_RESULTS, "audit", "audit", "Prove that money, history and effects of a build agree."),

@@ -166,6 +166,16 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         self._build(request.build_id)
         return self.difference
 
+    async def DeleteProject(self, request: pb.DeleteProjectRequest, context: Context) -> pb.DeleteProjectResponse:
+        """All but the first request for a deletion are told that nothing is left."""
+        self.told.append(("delete", request.project_id))
+        done = self.told.count(("delete", request.project_id)) > 1
+        response = pb.DeleteProjectResponse()
+        response.delete_time.FromDatetime(BEGAN)
+        if done:
+            response.purge_time.FromDatetime(BEGAN)
+        return response
+
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: Context) -> pb.InspectBuildResponse:
         return pb.InspectBuildResponse(state=self._build(request.build_id).state, epoch=1, ticketed=True)
 

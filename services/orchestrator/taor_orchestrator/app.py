@@ -21,9 +21,11 @@ from taor_orchestrator.clients.accounts import AccountsClient
 from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.clients.budget import BudgetClient
 from taor_orchestrator.clients.checkpoint import CheckpointClient
+from taor_orchestrator.clients.deletion import DeletionClient
 from taor_orchestrator.clients.forks import InheritanceClient
 from taor_orchestrator.clients.sandbox import SandboxClient
 from taor_orchestrator.config import OrchestratorConfig
+from taor_orchestrator.deletion import Projects
 from taor_orchestrator.dispatch.lease import LEASE_SECONDS
 from taor_orchestrator.dispatch.rows import RowDispatch
 from taor_orchestrator.forks import Forks
@@ -39,6 +41,7 @@ from taor_orchestrator.store.forks import ForkStore
 from taor_orchestrator.store.inbox import InboxStore
 from taor_orchestrator.store.leases import LeaseStore
 from taor_orchestrator.store.projection import BuildRow
+from taor_orchestrator.store.projects import ProjectStore
 from taor_orchestrator.store.resting import RestingStore
 from taor_orchestrator.watch import EventHub, Watch
 
@@ -77,10 +80,12 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
         admission, lineage = AdmissionClient(budget), Lineage(builds, inheritance)
         forks = Forks(builds, ForkStore(pool, builds), lineage, inheritance, admission, ids)
         inbox = InboxStore(pool, builds)
-        service = OrchestratorService(builds, inbox, dispatch, admission, watch, ids, forks, lineage)
+        projects = Projects(ProjectStore(pool), DeletionClient(checkpoint, sandbox))
+        service = OrchestratorService(builds, inbox, dispatch, admission, watch, ids, forks, lineage, projects)
 
         async with asyncio.TaskGroup() as beside:
             beside.create_task(dispatch.run(tenures.work, stopping))
+            beside.create_task(projects.run(stopping))
             beside.create_task(AccountWatch(AccountsClient(budget), RestingStore(pool)).run(stopping))
             beside.create_task(forks.run(stopping))
             yield [Registration(SERVICE_NAME, partial(add_OrchestratorServiceServicer_to_server, service))]

@@ -8,6 +8,9 @@ ServiceError
 ├── BuildEnded             BUILD_ENDED           the build has ended, or is being cancelled
 ├── NoOpenQuestion         NO_OPEN_QUESTION      the build has asked nothing that is not answered already
 ├── InboxFull              INBOX_FULL            too many texts wait for the build already
+├── ProjectNotFound        PROJECT_NOT_FOUND     no build was ever started in the project
+├── ProjectBusy            PROJECT_BUSY          a build of the project has not ended
+├── ProjectDeleted         PROJECT_DELETED       the project was deleted, and takes no build any more
 ├── TurnNotKept            TURN_NOT_KEPT         the turn is open, or its files are not kept
 ├── ProjectMismatch        PROJECT_MISMATCH      the builds are of different projects
 ├── ForkFailed             FORK_FAILED           what a fork was to inherit has been deleted meanwhile
@@ -17,6 +20,8 @@ ServiceError
     ├── ModelUnknown       MODEL_UNKNOWN
     └── ModelNotAllowed    MODEL_NOT_ALLOWED
 """
+
+from collections.abc import Sequence
 
 import grpc
 
@@ -91,6 +96,39 @@ class ForkFailed(ServiceError):
 
     status = grpc.StatusCode.FAILED_PRECONDITION
     reason = "FORK_FAILED"
+
+
+class ProjectNotFound(ServiceError):
+    """No build was ever started in the project."""
+
+    status = grpc.StatusCode.NOT_FOUND
+    reason = "PROJECT_NOT_FOUND"
+
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"no build was ever started in the project {project_id}", project_id=project_id)
+
+
+class ProjectBusy(ServiceError):
+    """A build of the project has not ended."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "PROJECT_BUSY"
+
+    def __init__(self, project_id: str, build_ids: Sequence[str]) -> None:
+        named = ", ".join(build_ids)
+        message = f"builds of the project {project_id} have not ended; cancel them first: {named}"
+        super().__init__(message, project_id=project_id, build_ids=named)
+
+
+class ProjectDeleted(ServiceError):
+    """The project was deleted, and takes no build any more."""
+
+    status = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "PROJECT_DELETED"
+
+    def __init__(self, project_id: str) -> None:
+        message = f"the project {project_id} was deleted for good; start the build under another project_id"
+        super().__init__(message, project_id=project_id)
 
 
 class NotAdmitted(ServiceError):

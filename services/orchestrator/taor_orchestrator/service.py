@@ -14,6 +14,7 @@ from taor_chassis.identity import current_caller
 from taor_chassis.validation import require_between, within
 from taor_orchestrator import translate
 from taor_orchestrator.clients.admission import AdmissionClient
+from taor_orchestrator.deletion import Projects
 from taor_orchestrator.dispatch.port import Dispatch
 from taor_orchestrator.errors import BuildNotFound
 from taor_orchestrator.forks import Forks
@@ -21,6 +22,7 @@ from taor_orchestrator.inbox import TextKind
 from taor_orchestrator.lineage import Lineage
 from taor_orchestrator.store.builds import BuildStore, NewBuild, StoredBuild
 from taor_orchestrator.store.inbox import InboxStore
+from taor_orchestrator.store.projects import ProjectId
 from taor_orchestrator.watch import Watch
 
 _Context = grpc.aio.ServicerContext[object, object]
@@ -39,6 +41,7 @@ class OrchestratorService(OrchestratorServiceServicer):
         ids: Ids,
         forks: Forks,
         lineage: Lineage,
+        projects: Projects,
     ) -> None:
         self._builds = builds
         self._inbox = inbox
@@ -48,6 +51,7 @@ class OrchestratorService(OrchestratorServiceServicer):
         self._ids = ids
         self._forks = forks
         self._lineage = lineage
+        self._projects = projects
 
     async def StartBuild(self, request: pb.StartBuildRequest, context: _Context) -> pb.StartBuildResponse:
         """Admit a build at the budget and queue it, once."""
@@ -170,6 +174,11 @@ class OrchestratorService(OrchestratorServiceServicer):
         inbox = await self._builds.inbox(current_caller().tenant_id, build.build_id)
         return translate.wire_inspection(build, inbox)
 
+    async def DeleteProject(self, request: pb.DeleteProjectRequest, context: _Context) -> pb.DeleteProjectResponse:
+        """Delete a project for good; what is left of it goes in the background."""
+        project, request_id = translate.project_of(current_caller().tenant_id, request)
+        return translate.wire_deletion(await self._projects.delete(project, request_id))
+
     async def _send(
         self, method: str, kind: TextKind, request: pb.AnswerBuildRequest | pb.SteerBuildRequest
     ) -> StoredBuild:
@@ -184,4 +193,6 @@ class OrchestratorService(OrchestratorServiceServicer):
         build = await self._builds.get(current_caller().tenant_id, build_id)
         if build is None:
             raise BuildNotFound(f"no build has the id {build_id}", build_id=build_id)
+        if await self._projects.is_deleted(ProjectId(current_caller().tenant_id, build.project_id)):
+            raise BuildNotFound(f"the build {build_id} was deleted with its project", build_id=build_id)
         return build

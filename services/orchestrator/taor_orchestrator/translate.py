@@ -18,6 +18,7 @@ from taor_orchestrator.forks import Order
 from taor_orchestrator.lineage import KnownTurn, NamedTurn
 from taor_orchestrator.store.builds import LAST_ID, Request, StoredBuild, StoredItem
 from taor_orchestrator.store.events import StoredEvent
+from taor_orchestrator.store.projects import Deletion, ProjectId
 from taor_orchestrator.turns import Difference
 
 MAX_ID_BYTES = 128
@@ -61,6 +62,20 @@ def text_of(text: str) -> str:
     if "\0" in require_text("text", text, max_bytes=MAX_TEXT_BYTES):
         raise FieldInvalid("text", "text must not contain NUL characters")
     return text
+
+
+def project_of(tenant_id: str, message: pb.DeleteProjectRequest) -> tuple[ProjectId, str]:
+    """The project to delete, and the caller's id of the request."""
+    _require_name("project_id", message.project_id)
+    request_id = require_text("request_id", message.request_id, max_bytes=MAX_ID_BYTES)
+    return ProjectId(tenant_id, message.project_id), request_id
+
+
+def wire_deletion(deletion: Deletion) -> pb.DeleteProjectResponse:
+    """How far a deletion has come, as it is sent."""
+    return pb.DeleteProjectResponse(
+        delete_time=_timestamp(deletion.delete_time), purge_time=_timestamp(deletion.purge_time)
+    )
 
 
 def page_of(message: pb.ListBuildsRequest) -> tuple[uuid.UUID, int]:

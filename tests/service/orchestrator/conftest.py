@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from taor.orchestrator.v1.orchestrator_pb2_grpc import OrchestratorServiceAsyncStub  # stands in the stubs only
 
 TOKEN = "a-token-for-tests"
+NOWHERE = "127.0.0.1:1"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ async def orchestrator(migrated_database: MigratedDatabase) -> AsyncIterator[Orc
 
 
 @asynccontextmanager
-async def running_orchestrator(dsn: str, budget_dsn: str) -> AsyncIterator[Orchestrator]:
+async def running_orchestrator(
+    dsn: str, budget_dsn: str, checkpoint: str = NOWHERE, sandbox: str = NOWHERE
+) -> AsyncIterator[Orchestrator]:
     """Both services, started as `serve` starts them."""
     async with AsyncExitStack() as parts:
         budget = await parts.enter_async_context(_budget(budget_dsn))
@@ -56,8 +59,8 @@ async def running_orchestrator(dsn: str, budget_dsn: str) -> AsyncIterator[Orche
                 "TAOR_ORCHESTRATOR_SLOTS": "0",
                 "TAOR_TOKEN": TOKEN,
                 "TAOR_BUDGET_TARGET": budget,
-                "TAOR_CHECKPOINT_TARGET": "127.0.0.1:1",
-                "TAOR_SANDBOX_TARGET": "127.0.0.1:1",
+                "TAOR_CHECKPOINT_TARGET": checkpoint,
+                "TAOR_SANDBOX_TARGET": sandbox,
                 "ANTHROPIC_API_KEY": "unused",
             },
         )

@@ -12,7 +12,7 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 
 from taor_orchestrator.build import Assignment, BuildState
-from taor_orchestrator.errors import RequestIdConflict
+from taor_orchestrator.errors import ProjectDeleted, RequestIdConflict
 
 FIND_REQUEST = "SELECT build_id, request_hash FROM requests WHERE tenant_id = $1 AND method = $2 AND request_id = $3"
 INSERT_REQUEST = "INSERT INTO requests (tenant_id, method, request_id, request_hash, build_id) VALUES ($1,$2,$3,$4,$5)"
@@ -24,14 +24,16 @@ INSERT_BUILD = """
             CASE WHEN $10::uuid IS NULL THEN taor_now() END)"""
 INSERT_ASSIGNMENT = """
     INSERT INTO assignments (build_id, tenant_id, brief, clarifications, plan) VALUES ($1, $2, $3, $4, $5)"""
+HOLD_PROJECT = "SELECT hold_project($1, $2)"
 ANNOUNCE = "SELECT pg_notify('taor_builds', 'due')"
 _COLUMNS = """build_id, project_id, user_id, tier, model, state, outcome_message, turns, tool_calls,
     spent_microdollars, preview_port, event_sequence, created_at, ended_at, wake_at, epoch, wake_generation,
     projected_sequence, origin_build_id, origin_turn"""
 GET = f"SELECT {_COLUMNS} FROM builds WHERE tenant_id = $1 AND build_id = $2"
 LIST = f"""
-    SELECT {_COLUMNS} FROM builds
+    SELECT {_COLUMNS} FROM builds b
     WHERE tenant_id = $1 AND ($2 = '' OR user_id = $2) AND ($3 = '' OR project_id = $3) AND build_id < $4
+      AND NOT EXISTS (SELECT FROM deleted_projects d WHERE (d.tenant_id, d.project_id) = (b.tenant_id, b.project_id))
     ORDER BY build_id DESC LIMIT $5"""
 DOCUMENTS = "SELECT section, content FROM documents WHERE tenant_id = $1 AND build_id = $2 ORDER BY section LIMIT 10"
 WAKE = "SELECT wake_build(build_id, $3) FROM builds WHERE tenant_id = $1 AND build_id = $2"
@@ -125,7 +127,10 @@ class BuildStore:
         return str(row["build_id"])
 
     async def start(self, build: NewBuild, request: Request) -> str:
-        """Queue the build under its request, in one transaction; the id of the build that the request stands for."""
+        """Queue the build under its request, in one transaction; the id of the build that the request stands for.
+
+        Raises `ProjectDeleted` and `RequestIdConflict`.
+        """
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await insert(connection, build, request)
@@ -181,6 +186,8 @@ class BuildStore:
 async def insert(connection: Connection, build: NewBuild, request: Request) -> None:
     """The rows of a new build, in the caller's transaction."""
     build_id, assignment = UUID(build.build_id), build.assignment
+    if not await connection.fetchval(HOLD_PROJECT, build.tenant_id, build.project_id):
+        raise ProjectDeleted(build.project_id)
     await connection.execute(
         INSERT_BUILD,
         build_id,
