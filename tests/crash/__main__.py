@@ -54,10 +54,8 @@ async def _sweep(wanted: argparse.Namespace) -> Report:
 
 
 async def _warm_rig(stack: AsyncExitStack) -> Rig:
-    """An installation whose prompt cache is filled, so that every later build costs the same."""
     rig = await stack.enter_async_context(running_rig())
-    for script in LOST:
-        await rig.build(script)
+    await rig.warm()
     return rig
 
 
@@ -67,10 +65,10 @@ def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> Sequence[Run]:
     scripts = itertools.islice(itertools.cycle(LOST), wanted.losses)
     losses = [LossRun(Plan(seed, LOST[script]), script) for seed, script in enumerate(scripts)]
     singles = sample(points, wanted.points or len(points), wanted.seed)
-    # The second kill must still lie ahead after the first: one that every turn comes by, in another service.
-    early = [point for point in points if point.occurrence <= 2]
-    often = [point for point in points if point.occurrence == 1 and Point(point.service, point.label, 9) in points]
-    pairs = [(first, second) for first in early for second in often if first.service != second.service]
+    # The second kill must still lie ahead after the first: both where every turn comes by, in different services.
+    often = [point for point in points if Point(point.service, point.label, 9) in points]
+    early = [point for point in often if point.occurrence <= 2]
+    pairs = [(one, other) for one in early for other in often if other.occurrence == 1 and one.service != other.service]
     kills = [(point,) for point in singles] + chance.sample(pairs, min(wanted.pairs, len(pairs)))
     chance.shuffle(kills)
     return losses + [KillRun(each) for each in kills]

@@ -18,6 +18,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taor_sandbox.backends.errors import SandboxGone
+
 if TYPE_CHECKING:
     from taor_sandbox.backends.local.backend import LocalBackend
     from taor_sandbox.backends.local.sandbox import LocalSandbox
@@ -180,7 +182,7 @@ class _Strike:
             case Kind.DESTROYED:
                 await self._backend.destroy(self._provider_id)
             case Kind.KILLED:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, SandboxGone):  # another loss was faster
                     os.kill(self._backend._shelf.folder(self._provider_id).read_state().agent_pid, signal.SIGKILL)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tests.crash.runs import Done, KillRun
+from tests.crash.runs import Done, LossRun
 from tests.crash.sweep import Failure, Result, compare
 
 
@@ -33,11 +33,9 @@ class Report:
         self.retries += done.result.retries
         self.killed.update(point.service for point in done.killed)
         self.lost.update(done.losses)
-        if isinstance(done.run, KillRun):
-            if len(done.killed) < len(done.run.points):
-                self.missed.append(str(done.run))
-        else:
-            self.loss_runs += 1
+        self.loss_runs += isinstance(done.run, LossRun)
+        if done.is_missed:
+            self.missed.append(str(done.run))
         self.failures += compare(str(done.run), done.result, undisturbed[done.run.script])
 
     def lines(self) -> Iterator[str]:

@@ -41,6 +41,11 @@ class Done:
     killed: tuple[Point, ...] = ()
     losses: tuple[str, ...] = ()
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether something was planned that did not happen: the build did not come by one of the points."""
+        return isinstance(self.run, KillRun) and self.killed != self.run.points
+
 
 async def perform(rig: Rig, run: Run) -> Done:
     """Build, and meanwhile do what this run is about."""

@@ -87,6 +87,11 @@ class Rig:
         self._clients = clients
         self._orders = orders
 
+    async def warm(self) -> None:
+        """Fill the prompt cache, so that every later build costs the same."""
+        for script in (MIXED, CAREFUL):
+            await self.build(script)
+
     async def record(self) -> Counter[Point]:
         """The boundaries that one unkilled build passes."""
         (self._orders / RECORD).touch()

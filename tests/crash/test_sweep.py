@@ -1,41 +1,34 @@
 """A sample of the crash sweep, over every service; the whole of it is `./taor crash-test`."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterator
 
 from tests.crash.losses import Kind, Plan
-from tests.crash.runs import Done, KillRun, LossRun, perform
+from tests.crash.runs import Done, KillRun, LossRun, Run, perform
 from tests.crash.sweep import CAREFUL, MIXED, Rig, compare, enumerate_points, running_rig, sample
 
 POINTS = 10
 SEED = 7
 # What these seeds draw: files and processes are lost before, beside and after a call, with and without snapshots.
-LOSSES = {MIXED: Plan(37, (Kind.DESTROYED,)), CAREFUL: Plan(7, tuple(Kind))}
+LOSSES = (LossRun(Plan(37, (Kind.DESTROYED,)), MIXED), LossRun(Plan(7, tuple(Kind)), CAREFUL))
 
 
 async def test_a_build_comes_out_the_same_wherever_it_is_killed_and_whatever_sandbox_it_loses() -> None:
-    async with running_rig() as rig:
-        done = [*await _kills(rig), *await _losses(rig)]
-        undisturbed = {script: await rig.build(script) for script in LOSSES}
-    failures = [each for one in done for each in compare(str(one.run), one.result, undisturbed[one.run.script])]
-    assert failures == []
+    async with running_rig() as rig, running_rig() as second:
+        await asyncio.gather(rig.warm(), second.warm())
+        undisturbed = {script: await rig.build(script) for script in (MIXED, CAREFUL)}
+        points = enumerate_points([await rig.record(), await rig.record()])
+        kills = [KillRun((point,)) for point in sample(points, POINTS, SEED)]
+        runs: Iterator[Run] = iter((*LOSSES, *kills))
+        done: list[Done] = []
+        await asyncio.gather(_work(rig, runs, done), _work(second, runs, done))
     assert all(result.state == "SUCCEEDED" and not result.findings for result in undisturbed.values())
-
-
-async def _kills(rig: Rig) -> Iterable[Done]:
-    await rig.build()  # fills the prompt cache, so that every later build costs the same
-    points = enumerate_points([await rig.record(), await rig.record()])
     assert {point.service for point in points} == {"budget", "checkpoint", "orchestrator", "sandbox"}
-    done: list[Done] = []
-    # How often a build comes by a boundary depends on how long things take: for one that it missed, another is taken.
-    for point in sample(points, 2 * POINTS, SEED):
-        done.append(await perform(rig, KillRun((point,))))
-        if sum(len(each.killed) for each in done) == POINTS:
-            return done
-    raise AssertionError(f"of {len(done)} boundaries too few were reached")
+    assert [str(one.run) for one in done if one.is_missed] == []
+    assert all(one.losses for one in done if isinstance(one.run, LossRun))
+    assert [each for one in done for each in compare(str(one.run), one.result, undisturbed[one.run.script])] == []
 
 
-async def _losses(rig: Rig) -> Iterable[Done]:
-    await rig.build(CAREFUL)
-    done = [await perform(rig, LossRun(plan, script)) for script, plan in LOSSES.items()]
-    assert all(len(each.losses) > 1 for each in done)
-    return done
+async def _work(rig: Rig, runs: Iterator[Run], done: list[Done]) -> None:
+    for run in runs:
+        done.append(await perform(rig, run))
