@@ -61,6 +61,14 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Finish:
+    """What a build costs until its end and when that is reached; no time where no day's allowance carries a call."""
+
+    microdollars: int
+    time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """How a build may go on, if it is the only one of its user."""
 
@@ -70,6 +78,8 @@ class Forecast:
     p90_calls_left: int
     p50_sleep_time: datetime | None
     p90_sleep_time: datetime | None
+    p50_finish: "Finish | None" = None
+    p90_finish: "Finish | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +120,16 @@ class Budget:
         )
 
     async def usage(
-        self, grouping: Grouping, *, user_id: str = "", build_id: str = ""
+        self, grouping: Grouping, *, user_id: str = "", build_id: str = "", finished: Sequence[int] = ()
     ) -> tuple[Sequence[UsageRow], Forecast | None]:
-        """What a user has used in this cycle, or a build in all; of a build also how it may go on."""
+        """What a user has used in this cycle, or a build in all.
+
+        Of a build also how it may go on, judged by how many calls finished ones have made.
+        """
         group_by = pb.GetUsageRequest.Grouping.Value(grouping.name)
-        request = pb.GetUsageRequest(user_id=user_id, build_id=build_id, group_by=group_by)
+        request = pb.GetUsageRequest(
+            user_id=user_id, build_id=build_id, group_by=group_by, finished_build_calls=finished
+        )
         told = await self._stub.GetUsage(request)
         return [_row(row) for row in told.rows], _forecast(told.forecast) if told.HasField("forecast") else None
 
@@ -152,7 +167,13 @@ def _forecast(told: pb.Forecast) -> Forecast:
         p90_calls_left=told.p90_calls_left,
         p50_sleep_time=_moment(told, "p50_sleep_time"),
         p90_sleep_time=_moment(told, "p90_sleep_time"),
+        p50_finish=_finish(told.p50_finish) if told.HasField("p50_finish") else None,
+        p90_finish=_finish(told.p90_finish) if told.HasField("p90_finish") else None,
     )
+
+
+def _finish(told: pb.Forecast.Finish) -> Finish:
+    return Finish(told.microdollars, moment(told.time) if told.HasField("time") else None)
 
 
 def _adjustment(made: pb.Adjustment) -> Adjustment:

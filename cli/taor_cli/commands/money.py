@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from taor_cli.accounts import Budget, Grouping
+from taor_cli.builds import BuildState
 from taor_cli.clients import connect
 from taor_cli.exits import UsageError
 from taor_cli.options import Invocation, anywhere
@@ -13,6 +14,8 @@ from taor_cli.orchestrator import DEFAULT_USER, Orchestrator
 from taor_cli.view.accounts import account_page, adjustment_line, forecast_lines, usage_table
 from taor_cli.view.text import MICRODOLLARS
 
+LIKE_IT = 200
+"""How many of a user's newest builds are looked at to judge how long another one may be."""
 _REPEATABLE = click.option("--request-id", help="Makes the command safe to repeat: the same id counts once.")
 
 
@@ -46,14 +49,19 @@ async def budget(invocation: Invocation, *, user_id: str, grouping: str, name: s
     by = Grouping(grouping)
     async with connect(invocation.endpoints()) as clients:
         money = Budget(clients.budget)
-        build_id = ""
+        build_id, finished = "", []
         if name is not None:
-            found = await Orchestrator(clients.orchestrator).get(await Orchestrator(clients.orchestrator).find(name))
+            orchestrator = Orchestrator(clients.orchestrator)
+            found = await orchestrator.get(await orchestrator.find(name))
             user_id, build_id = found.user_id, found.build_id
+            others = orchestrator.list(user_id=user_id, limit=LIKE_IT)
+            finished = [each.turns async for each in others if each.state is BuildState.SUCCEEDED]
             if by is Grouping.BUILD:
                 raise UsageError("one build cannot be told apart by builds", advice="give --by day, model or tool")
         account = await money.account(user_id)
-        rows, forecast = await money.usage(by, user_id="" if build_id else user_id, build_id=build_id)
+        rows, forecast = await money.usage(
+            by, user_id="" if build_id else user_id, build_id=build_id, finished=finished
+        )
     invocation.output.document({"account": account, "usage": rows, "forecast": forecast})
     lines = (*account_page(account), "", *usage_table(rows, by))
     for line in (*lines, "", *forecast_lines(forecast)) if build_id else lines:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from taor_cli.accounts import Account, Adjustment, Forecast, Grouping, UsageRow
+from taor_cli.accounts import Account, Adjustment, Finish, Forecast, Grouping, UsageRow
 from taor_cli.view.text import clock, dollars, printable, tokens
 
 BAR_WIDTH = 30
@@ -45,7 +45,20 @@ def forecast_lines(forecast: Forecast | None) -> tuple[str, ...]:
         f"a call costs {p50} (nine in ten at most {p90}); today's rest carries "
         f"{forecast.p50_calls_left} such calls ({forecast.p90_calls_left})",
         f"sleeps     {sleeps}",
+        *_finish_lines(forecast),
     )
+
+
+def _finish_lines(forecast: Forecast) -> tuple[str, ...]:
+    likely, cautious = forecast.p50_finish, forecast.p90_finish
+    if likely is None or cautious is None:
+        return ("finishes   nobody knows: that needs three builds of its user that took more turns",)
+    costs = f"{dollars(likely.microdollars)} more (nine in ten at most {dollars(cautious.microdollars)})"
+    return (f"finishes   {_time_of(likely)}, after {costs}", f"at worst   {_time_of(cautious)}")
+
+
+def _time_of(finish: Finish) -> str:
+    return clock(finish.time) if finish.time else "never on this plan"
 
 
 def adjustment_line(adjustment: Adjustment) -> str:

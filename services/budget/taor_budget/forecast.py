@@ -1,4 +1,6 @@
-"""How a build may go on: what its next calls may cost, and when they will have used up the day's allowance.
+"""How a build may go on: what its calls may cost, when they will have used up the day's allowance, when it may be done.
+
+How many calls it still has to make is judged by finished builds that made more than it has made so far.
 
 A quantile is the nearest rank, the smallest value that at least the given share does not exceed: definition 1 of
 Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50 (1996). It is always a cost
@@ -11,6 +13,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 FEWEST_CALLS = 3
+FEWEST_BUILDS = 3
+MOST_DAYS = 3_650
+"""Who needs longer is not forecast."""
 MOST_CALLS = 1_000_000
 """More than any day brings; it keeps times countable."""
 
@@ -25,12 +30,30 @@ class PaidCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Day:
+    """The allowance of a day, what is left of it, and when the next one begins."""
+
+    limit_microdollars: int
+    rest_microdollars: int
+    refresh_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What a build still costs and when it is done; never, where no day's allowance carries a call."""
+
+    microdollars: int
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What a call costs at a quantile, how many of those the rest of the day carries, and when that is used up."""
 
     call_microdollars: int
     calls_left: int
     sleep_at: datetime | None
+    finish: Finish | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +64,13 @@ class Forecast:
     p90: Outlook
 
 
-def forecast(calls: Sequence[PaidCall], rest_microdollars: int, now: datetime, refresh_at: datetime) -> Forecast | None:
-    """Judge by the calls so far, in the order in which they were settled; None when there are too few."""
+def forecast(
+    calls: Sequence[PaidCall], day: Day, now: datetime, made: int = 0, finished: Sequence[int] = ()
+) -> Forecast | None:
+    """Judge by the newest calls, in the order in which they were settled; None when there are too few.
+
+    `made` is how many calls the build has made, `finished` how many finished builds like it have made in all.
+    """
     if len(calls) < FEWEST_CALLS:
         return None
     costs = sorted(call.microdollars for call in calls)
@@ -52,11 +80,30 @@ def forecast(calls: Sequence[PaidCall], rest_microdollars: int, now: datetime, r
 
     def outlook(percent: int) -> Outlook:
         cost = max(costs[_rank(percent, len(costs))], 1)
-        left = max(rest_microdollars, 0) // cost
+        left = max(day.rest_microdollars, 0) // cost
         lasts = pace * min(left, MOST_CALLS)
-        return Outlook(cost, left, now + lasts if left < MOST_CALLS and now + lasts < refresh_at else None)
+        sleeps = left < MOST_CALLS and now + lasts < day.refresh_at
+        finish = None
+        if len(further) >= FEWEST_BUILDS:
+            needed = further[_rank(percent, len(further))]
+            finish = Finish(needed * cost, _finish_at(needed, cost, day, now, pace))
+        return Outlook(cost, left, now + lasts if sleeps else None, finish)
 
+    further = sorted(total - made for total in finished if total > made)
     return Forecast(outlook(50), outlook(90))
+
+
+def _finish_at(needed: int, cost: int, day: Day, now: datetime, pace: timedelta) -> datetime | None:
+    """When this many calls are made: as many each day as its allowance carries, at the pace of the build."""
+    left = max(day.rest_microdollars, 0) // cost
+    if needed <= left:
+        return now + pace * min(needed, MOST_CALLS)
+    each_day = day.limit_microdollars // cost
+    nights = -(-(needed - left) // each_day) if each_day else MOST_DAYS
+    if nights >= MOST_DAYS:
+        return None
+    last = needed - left - (nights - 1) * each_day
+    return day.refresh_at + timedelta(days=nights - 1) + pace * min(last, MOST_CALLS)
 
 
 def _rank(percent: int, count: int) -> int:

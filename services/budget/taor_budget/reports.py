@@ -1,7 +1,9 @@
 """What builds and users have used, and how a build may go on; read from the reservations, so it is what was booked."""
 
+from collections.abc import Sequence
+
 from taor_budget.accounts import Accounts
-from taor_budget.forecast import Forecast, forecast
+from taor_budget.forecast import Day, Forecast, forecast
 from taor_budget.ledger import Ledger
 from taor_budget.store.accounts import Binding
 from taor_budget.store.usage import UsageStore
@@ -26,9 +28,10 @@ class Reports:
         """What a build has used in all of its days."""
         return await self._store.of_build(build.tenant_id, build.build_id, grouping)
 
-    async def forecast(self, build: Binding) -> Forecast | None:
-        """How a build may go on; None when it has made too few calls."""
+    async def forecast(self, build: Binding, finished: Sequence[int]) -> Forecast | None:
+        """How a build may go on, judged by how many calls finished ones have made; None after too few calls."""
         allowance = await self._ledger.allowance(build.tenant_id, build.user_id)
-        calls, now = await self._store.paid_calls(build.tenant_id, build.build_id)
+        calls, made, now = await self._store.paid_calls(build.tenant_id, build.build_id)
         rest = allowance.allowance_microdollars - allowance.spent_microdollars
-        return forecast(calls, rest, now, allowance.refresh_at)
+        day = Day(allowance.allowance_microdollars, rest, allowance.refresh_at)
+        return forecast(calls, day, now, made, finished)

@@ -135,7 +135,8 @@ class BudgetService(BudgetServiceServicer):
         if request.build_id:
             build = await self._build(request.build_id)
             rows = await self._reports.of_build(build, grouping)
-            return translate.wire_report_of(rows, await self._reports.forecast(build))
+            finished = translate.finished_of(request.finished_build_calls)
+            return translate.wire_report_of(rows, await self._reports.forecast(build, finished))
         account = await self._accounts.account(
             current_caller().tenant_id, translate.short_text_of("user_id", request.user_id)
         )

@@ -1,7 +1,7 @@
 """From the messages of the contract to the nouns inside, and back; what cannot be meant is refused here."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from taor.budget.v1 import budget_pb2 as pb
 
 from taor_budget.changes import Versions
-from taor_budget.forecast import Forecast
+from taor_budget.forecast import Finish, Forecast
 from taor_budget.plans import Plan
 from taor_budget.pricing import Price, Usage
 from taor_budget.reservations import (
@@ -37,6 +37,7 @@ MAX_TOKENS = 100_000_000  # far above any context window, far below what overflo
 MAX_COUNT = 2**53
 MAX_REQUEST_ID_BYTES = 128
 MAX_TOOLS = 1000
+MAX_FINISHED = 1000
 MAX_TOP_UP_MICRODOLLARS = 10_000_000_000
 
 _GROUPINGS = {pb.GetUsageRequest.Grouping.Value(grouping.value): grouping for grouping in Grouping}
@@ -319,6 +320,12 @@ def grouping_of(request: pb.GetUsageRequest) -> Grouping:
     return grouping
 
 
+def finished_of(calls: Sequence[int]) -> tuple[int, ...]:
+    """How many calls finished builds have made."""
+    require_between("finished_build_calls", len(calls), 0, MAX_FINISHED)
+    return tuple(require_between("finished_build_calls", each, 0, MAX_COUNT) for each in calls)
+
+
 def wire_report_of(rows: Iterable[UsageRow], outlook: Forecast | None) -> pb.GetUsageResponse:
     """What was used, and how it may go on, as they are sent."""
     return pb.GetUsageResponse(rows=map(_wire_row_of, rows), forecast=_wire_forecast_of(outlook) if outlook else None)
@@ -344,7 +351,13 @@ def _wire_forecast_of(outlook: Forecast) -> pb.Forecast:
         p90_calls_left=p90.calls_left,
         p50_sleep_time=_timestamp(p50.sleep_at) if p50.sleep_at else None,
         p90_sleep_time=_timestamp(p90.sleep_at) if p90.sleep_at else None,
+        p50_finish=_wire_finish_of(p50.finish) if p50.finish else None,
+        p90_finish=_wire_finish_of(p90.finish) if p90.finish else None,
     )
+
+
+def _wire_finish_of(finish: Finish) -> pb.Forecast.Finish:
+    return pb.Forecast.Finish(microdollars=finish.microdollars, time=_timestamp(finish.at) if finish.at else None)
 
 
 def wire_versions_of(tenant_id: str, told: Versions) -> pb.WatchAccountChangesResponse:

@@ -82,6 +82,16 @@ async def test_a_build_with_a_few_calls_is_forecast(bench: Bench) -> None:
     assert forecast.HasField("p50_sleep_time")
 
 
+async def test_the_end_is_forecast_by_builds_that_are_finished(bench: Bench) -> None:
+    booked = await work(bench, calls=3)
+    report = {"build_id": bench.build_id, "group_by": pb.GetUsageRequest.DAY}
+    assert not (await usage(bench, **report, finished_build_calls=[9, 9, 3])).forecast.HasField("p50_finish")
+    forecast = (await usage(bench, **report, finished_build_calls=[4, 5, 13, 2])).forecast
+    assert forecast.p50_finish.microdollars == 2 * booked // 3
+    assert forecast.p90_finish.microdollars == 10 * booked // 3
+    assert forecast.p50_finish.time.ToDatetime() <= forecast.p90_finish.time.ToDatetime()
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from taor_cli.accounts import Account, Adjustment, Forecast, Grouping, UsageRow
+from taor_cli.accounts import Account, Adjustment, Finish, Forecast, Grouping, UsageRow
 from taor_cli.commands.money import microdollars_of
 from taor_cli.exits import UsageError
 from taor_cli.view.accounts import account_page, adjustment_line, bar, forecast_lines, usage_table
@@ -55,9 +55,17 @@ def test_usage_is_a_table() -> None:
 
 def test_a_forecast_says_when_the_build_sleeps() -> None:
     assert "three calls" in forecast_lines(None)[0]
-    first, second = forecast_lines(Forecast(10_000, 20_000, 30, 15, None, NOON))
+    first, second, third = forecast_lines(Forecast(10_000, 20_000, 30, 15, None, NOON))
     assert "30 such calls (15)" in first
     assert "not before" in second
+    assert "nobody knows" in third
+
+
+def test_a_forecast_says_when_the_build_is_done() -> None:
+    ends = Finish(1_500_000, NOON), Finish(4_000_000, None)
+    *_, likely, cautious = forecast_lines(Forecast(10_000, 20_000, 30, 15, None, NOON, *ends))
+    assert "$1.5000 more (nine in ten at most $4.0000)" in likely
+    assert "never on this plan" in cautious
 
 
 def test_an_adjustment_tells_both_changes() -> None:

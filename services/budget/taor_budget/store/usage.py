@@ -36,7 +36,7 @@ _TOOLS = f"""{_CALLS}
  CROSS JOIN LATERAL
        unnest(CASE WHEN r.tools <> '{{}}' THEN r.tools ELSE '{{""}}' END) WITH ORDINALITY AS tool (name, nth)"""
 _PAID_CALLS = """
-SELECT booked, closed_at, epoch, taor_now() AS now FROM reservations
+SELECT booked, closed_at, epoch, taor_now() AS now, count(*) OVER () AS made FROM reservations
  WHERE tenant_id = $1 AND build_id = $2 AND state = 'SETTLED' ORDER BY epoch DESC, k DESC LIMIT $3"""
 _NOW = "SELECT taor_now()"
 
@@ -77,11 +77,12 @@ class UsageStore:
         rows = await self._pool.fetch(_OF_BUILD[grouping], tenant_id, build_id, MAX_ROWS)
         return tuple(map(_row, rows))
 
-    async def paid_calls(self, tenant_id: str, build_id: str) -> tuple[Sequence[PaidCall], datetime]:
-        """The newest calls of a build that were settled, oldest first, and the time by the database's clock."""
+    async def paid_calls(self, tenant_id: str, build_id: str) -> tuple[Sequence[PaidCall], int, datetime]:
+        """The newest calls of a build that were settled, oldest first, how many all are, and the database's time."""
         rows = await self._pool.fetch(_PAID_CALLS, tenant_id, build_id, MAX_CALLS)
         now = rows[0]["now"] if rows else await self._pool.fetchval(_NOW)
-        return [PaidCall(row["booked"], row["closed_at"], row["epoch"]) for row in reversed(rows)], now
+        calls = [PaidCall(row["booked"], row["closed_at"], row["epoch"]) for row in reversed(rows)]
+        return calls, rows[0]["made"] if rows else 0, now
 
 
 def _row(row: asyncpg.Record) -> UsageRow:
