@@ -26,6 +26,7 @@ PROMPT_TOKENS, LEAST_TOKENS, MOST_TOKENS = 10_000, 100, 4_000
 CALL_SECONDS = (0.2, 2.0)
 TOP_UP_MICRODOLLARS, TOP_UP_CHANCE = 200_000, 0.05
 REPEAT_CHANCE = 0.1
+EARMARK_CHANCE = 0.5
 NOT_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 PRICE = catalogue.load().prices.of_model(MODEL)[-1]
 
@@ -78,6 +79,8 @@ class Client:
     chance: random.Random
     diary: Diary
     stub: "BudgetServiceAsyncStub"
+    earmark: str = ""
+    """The rid of the earmark that it was granted last."""
 
     def note(self, event: Event, subject: str, microdollars: int = 0, tokens: int = 0) -> None:
         """Write it down."""
@@ -92,7 +95,10 @@ class Client:
         attached = await _surely(self.stub.AttachBuild, attach)
         carried = {line.subject: line.tokens for line in read([slot.history]) if line.event is Event.HELD}
         for left in attached.reservations:
-            if left.state == pb.Reservation.HELD:
+            if left.kind == pb.Reservation.EARMARK:
+                release = pb.ReleaseRequest(build_id=slot.build_id, epoch=self.epoch, rid=left.rid, reason="earmark")
+                await _surely(self.stub.Release, release)
+            elif left.state == pb.Reservation.HELD:
                 charge = pb.ChargeRequest(build_id=slot.build_id, epoch=self.epoch, rid=left.rid, reason="taken_over")
                 closing = (await _surely(self.stub.Charge, charge)).closing
                 event = Event.SETTLED if closing.state == pb.Reservation.SETTLED else Event.CHARGED
@@ -120,6 +126,9 @@ class Client:
         """Let the time of the call pass, then settle it and reserve for the next; sometimes it is settled twice."""
         rid, tokens = self.rid(k), grant.max_output_tokens
         self.note(Event.HELD, rid, grant.held_microdollars, tokens)
+        if grant.HasField("earmark"):
+            self.earmark = self.earmark_rid(k)
+            self.note(Event.HELD, self.earmark, grant.earmark.held_microdollars)
         await asyncio.sleep(_seconds(rid))  # not a wait for something: the call itself
         if self.chance.random() < REPEAT_CHANCE:
             await self.settle(rid, tokens)
@@ -155,18 +164,30 @@ class Client:
         self.note(Event.WANTED, self.rid(k), cost, usage.output_tokens)
 
     def need(self, k: int) -> pb.Need:
-        """What a call needs."""
-        return pb.Need(
-            rid=self.rid(k),
-            kind=pb.Reservation.CALL,
-            prompt_tokens=PROMPT_TOKENS,
-            min_output_tokens=LEAST_TOKENS,
-            max_output_tokens=MOST_TOKENS,
-        )
+        """What a call needs; now and then with an earmark, in exchange for the last one."""
+        need = _need(self.rid(k), pb.Reservation.CALL)
+        if self.chance.random() < EARMARK_CHANCE:
+            need.earmark.CopyFrom(_need(self.earmark_rid(k), pb.Reservation.EARMARK))
+            need.replaces_rid = self.earmark
+        return need
 
     def rid(self, k: int) -> str:
-        """The id of a call."""
-        return f"{self.slot.build_id}/{self.epoch}/{k}"
+        """The id of a call; the number after it is that of its earmark."""
+        return f"{self.slot.build_id}/{self.epoch}/{2 * k}"
+
+    def earmark_rid(self, k: int) -> str:
+        """The id of the earmark that is wanted with a call."""
+        return f"{self.slot.build_id}/{self.epoch}/{2 * k + 1}"
+
+
+def _need(rid: str, kind: pb.Reservation.Kind.ValueType) -> pb.Need:
+    return pb.Need(
+        rid=rid,
+        kind=kind,
+        prompt_tokens=PROMPT_TOKENS,
+        min_output_tokens=LEAST_TOKENS,
+        max_output_tokens=MOST_TOKENS,
+    )
 
 
 def _usage(rid: str, carried_tokens: int) -> pb.Usage:

@@ -10,17 +10,19 @@ from tests.hammer.history import Event, Line
 from tests.hammer.post_hoc import Demand, Growth, Outcome, check_afterwards
 from tests.hammer.verdict import TENANT
 
+# Without the earmarks, whose numbers are odd: they pay no call, and may lie above the allowance, below the hard stop.
 _DAYS = """
 SELECT user_id, extract(epoch FROM at)::float8 AS at, allowance_delta AS allowance, reserved_delta AS reserved,
        spent_delta AS spent
-  FROM journal WHERE tenant_id = $1 AND period LIKE 'day/%' ORDER BY user_id, sequence LIMIT 1000000"""
+  FROM journal WHERE tenant_id = $1 AND period LIKE 'day/%' AND (k IS NULL OR k % 2 = 0)
+ ORDER BY user_id, sequence LIMIT 1000000"""
 
 
 async def compare(pool: asyncpg.Pool, lines: Sequence[Line], users: Mapping[str, str]) -> tuple[Outcome, Outcome]:
     """What our ledger did, and what a checker that checks afterwards would have done with the same demand."""
     days = await pool.fetch(_DAYS, TENANT)
     wanted = [line for line in lines if line.event is Event.WANTED]
-    held = {line.subject for line in lines if line.event is Event.HELD}
+    held = {line.subject for line in lines if line.event is Event.HELD} & {line.subject for line in wanted}
     demands = [
         Demand(users[line.subject.split("/")[0]], line.at_seconds, line.lasts_seconds, line.microdollars)
         for line in wanted
