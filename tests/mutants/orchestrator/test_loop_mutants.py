@@ -14,6 +14,7 @@ import pytest
 from taor_orchestrator import (
     closing,
     inbox,
+    inheritance,
     listening,
     payment,
     recovery,
@@ -22,12 +23,14 @@ from taor_orchestrator import (
     tenure,
     toolrun,
     turn,
+    winddown,
 )
 from taor_orchestrator.build import BuildState
 from taor_orchestrator.model.port import Outcome
 from taor_orchestrator.money import DenialCause, Hold, HoldState
 from taor_orchestrator.ports import LeaseLost, StaleGeneration
 from taor_orchestrator.toolset import OperationState
+from tests.unit.orchestrator import test_forks as forks
 from tests.unit.orchestrator import test_hand_over as hand_over
 from tests.unit.orchestrator import test_loop as loop
 from tests.unit.orchestrator import test_lost_sandbox as lost
@@ -60,6 +63,34 @@ survives_kills_without_holds_ahead = partial(
 )
 
 MUTANTS = [
+    Mutant(
+        "inherited rows are settled",
+        recovery.decide_holds,
+        "if entry.call and not entry.is_inherited",
+        "if entry.call",
+        forks.test_what_is_inherited_asks_for_nothing_and_settles_nothing,
+    ),
+    Mutant(
+        "an inherited end is taken for the fork's",
+        recovery.next_step,
+        "if tail is None or tail.is_inherited:",
+        "if tail is None:",
+        forks.test_what_is_inherited_asks_for_nothing_and_settles_nothing,
+    ),
+    Mutant(
+        "what an origin was told counts as told",
+        winddown.answers_since_told,
+        "if entry.is_inherited:",
+        "if False:",
+        forks.test_what_an_origin_was_told_of_its_allowance_a_fork_was_not,
+    ),
+    Mutant(
+        "a fork goes on with another model in the segment of the old one",
+        inheritance.opening,
+        "if model_of(inherited) == claim.model:",
+        "if True:",
+        forks.test_another_model_begins_a_segment_with_an_account_wherever_it_is_killed,
+    ),
     Mutant(
         "a take-over refunds what may have been sent",
         recovery.decide_holds,
