@@ -4,9 +4,12 @@ import enum
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+
+from taor_sandbox.treewalk import UNREADABLE
 
 
 class EntryKind(enum.Enum):
@@ -39,11 +42,14 @@ class Manifest:
     """All entries, in the order of their paths, so that a folder comes before what is in it."""
 
     entries: tuple[Entry, ...]
+    unreadable: tuple[str, ...] = ()
+    """Paths that are left out because they are another user's, and locked."""
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> "Manifest":
+    def of(cls, entries: Iterable[Entry], unreadable: Iterable[str] = ()) -> "Manifest":
         """Put entries in order."""
-        return cls(tuple(sorted(entries, key=lambda entry: os.fsencode(entry.path))))
+        ordered = sorted(entries, key=lambda entry: os.fsencode(entry.path))
+        return cls(tuple(ordered), tuple(sorted(unreadable, key=os.fsencode)))
 
     @cached_property
     def tree_sha256(self) -> bytes:
@@ -73,14 +79,22 @@ class Manifest:
         """Path → (fingerprint, SHA-256), so that the next walk reads only what has changed."""
         return {e.path: (e.fingerprint, e.content) for e in self.entries if e.kind is EntryKind.FILE}
 
+    def locked(self, paths: Iterable[str]) -> Mapping[str, int]:
+        """What the owner must be let to read so that these files can be read: locked files and folders, with modes."""
+        modes = {e.path: e.mode for e in self.entries if e.kind is not EntryKind.LINK and not _is_open(e)}
+        return {each: modes[each] for path in paths for each in _with_folders(path) if each in modes} if modes else {}
+
     def encode(self) -> bytes:
         """One JSON array per line; the same entries give the same bytes."""
-        return "".join(json.dumps(_fields(entry), separators=(",", ":")) + "\n" for entry in self.entries).encode()
+        rows = [*map(_fields, self.entries), *((path, UNREADABLE) for path in self.unreadable)]
+        return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
 
     @classmethod
     def decode(cls, text: bytes) -> "Manifest":
         """Read what `encode` wrote, or what the walk inside a sandbox prints; raises ValueError."""
-        return cls.of(_entry(json.loads(line)) for line in text.splitlines())
+        rows = [json.loads(line) for line in text.splitlines()]
+        unreadable = [row[0] for row in rows if _is_unreadable(row)]
+        return cls.of([_entry(row) for row in rows if not _is_unreadable(row)], unreadable)
 
 
 def _fields(entry: Entry) -> tuple[object, ...]:
@@ -96,6 +110,24 @@ def _entry(fields: object) -> Entry:
             return Entry(path, EntryKind(kind), mode, size_bytes, modified_ns, fingerprint, content)
         case _:
             raise ValueError(f"no entry of a manifest: {fields!r:.200}")
+
+
+def _is_unreadable(row: object) -> bool:
+    return isinstance(row, list) and len(row) == 2 and row[1] == UNREADABLE and isinstance(row[0], str)
+
+
+def _is_open(entry: Entry) -> bool:
+    """Whether its owner may read it as it stands."""
+    rights = stat.S_IRUSR | stat.S_IXUSR if entry.kind is EntryKind.FOLDER else stat.S_IRUSR
+    return entry.mode & rights == rights
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """The path, and every folder above it."""
+    yield path
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _is_plain(path: str) -> bool:

@@ -4,6 +4,7 @@ What a snapshot covers is an operation, read within the walk: the last one with 
 that run in the background stand still during the walk too, so their files are consistent; nothing else is promised.
 """
 
+import asyncio
 import logging
 import tempfile
 from collections.abc import AsyncIterator
@@ -29,7 +30,10 @@ from taor_sandbox.spool import Spool, copy_out, upload
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tree import take_stock
 
+AT_ONCE = 2
+"""Each takes a CPU for hashing and a disk for its spool; the others wait, and their sandboxes go on meanwhile."""
 _MOST_LISTED = 100
+_MOST_NAMED = 20
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class _Walked:
     snapshot_id: str
     manifest: Manifest
     manifest_sha256: str
+    copied: frozenset[str]
+    """The contents that were copied out of the sandbox."""
 
 
 class SnapshotTaker:
@@ -52,12 +58,14 @@ class SnapshotTaker:
     ) -> None:  # fmt: skip
         self._claims, self._sessions, self._dispatcher, self._journal = claims, sessions, dispatcher, journal
         self._snapshots, self._blobs, self._ids = snapshots, blobs, ids
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def take(self, key: BuildKey, epoch: int, generation: int) -> Snapshot:
         """A snapshot of the files as they stand, or the newest when nothing has changed; raises SnapshotFailed."""
         build = await self._claims.ready(key, epoch, generation)
         try:
-            return await self._take(build)
+            async with self._at_once:
+                return await self._take(build)
         except BlobError as error:
             _log.error("a snapshot could not be stored", exc_info=error, extra={"build_id": key.build_id})
             raise SnapshotFailed("the files could not be stored; try again") from error
@@ -82,8 +90,8 @@ class SnapshotTaker:
                 if walked is None:
                     assert newest is not None
                     return newest
-                await self._upload(build.key.tenant_id, walked, spool)
-        except BlobError:
+                await self._upload(build, sandbox, walked, spool)
+        except (BlobError, SnapshotFailed):
             await self._snapshots.mark_failed(build.key, snapshot_id)
             raise
         return await self._publish(build, walked)
@@ -104,25 +112,36 @@ class SnapshotTaker:
         self, build: Build, snapshot_id: str, sandbox: Sandbox, newest: Snapshot | None, before: Manifest | None,
         spool: Spool,
     ) -> _Walked | None:  # fmt: skip
-        """Take stock, announce, and copy out what the store lacks; None when nothing has changed."""
+        """Take stock, announce, and copy out what the last snapshot lacks; None when nothing has changed.
+
+        The store is not asked here: however slow it is, the sandbox stands still no longer for it.
+        """
         covered = await self._snapshots.covered(build.key)
-        manifest = await take_stock(sandbox, before)
+        is_same = newest is not None and newest.generation == build.generation
+        manifest = await take_stock(sandbox, before if is_same else None)  # another sandbox's inodes say nothing
         if newest and (newest.tree_sha256, newest.covers) == (manifest.tree_sha256, covered.position):
             return None
-        walked = _Walked(snapshot_id, manifest, sha256(manifest.encode()).hexdigest())
+        if manifest.unreadable:
+            paths = ", ".join(map(ascii, manifest.unreadable[:_MOST_NAMED]))
+            _log.error("%d paths are left out, unreadable: %s", len(manifest.unreadable), paths)
+        walked = _Walked(snapshot_id, manifest, sha256(manifest.encode()).hexdigest(), _contents(manifest, before))
         hash_of_manifest = bytes.fromhex(walked.manifest_sha256)
         await self._snapshots.announce(build, walked.snapshot_id, covered, manifest, hash_of_manifest)
-        missing = await self._blobs.missing(build.key.tenant_id, manifest.paths_by_sha256.keys())
-        await copy_out(sandbox, [manifest.paths_by_sha256[each] for each in sorted(missing)], spool)
+        await copy_out(sandbox, manifest, walked.copied, spool)
         return walked
 
-    async def _upload(self, tenant_id: str, walked: _Walked, spool: Spool) -> None:
-        hashes = {path: content for content, path in walked.manifest.paths_by_sha256.items()}
-        await upload(self._blobs, tenant_id, hashes, spool)
-        await self._blobs.put(tenant_id, walked.manifest_sha256, BytesIO(walked.manifest.encode()))
-        wanted = [*walked.manifest.paths_by_sha256, walked.manifest_sha256]
-        if lacking := await self._blobs.missing(tenant_id, wanted):
+    async def _upload(self, build: Build, sandbox: Sandbox, walked: _Walked, spool: Spool) -> None:
+        """Store what the store lacks, and then the manifest."""
+        tenant_id, manifest = build.key.tenant_id, walked.manifest
+        missing = await self._blobs.missing(tenant_id, manifest.paths_by_sha256.keys())
+        if lost := missing - walked.copied:
+            _log.error("the store has lost %d contents of the last snapshot; they are stored again", len(lost))
+            async with self._still(build, sandbox):
+                await copy_out(sandbox, manifest, lost, spool)
+        hashes = {manifest.paths_by_sha256[each]: each for each in missing}
+        if lacking := missing - await upload(self._blobs, tenant_id, hashes, spool):
             raise SnapshotFailed(f"{len(lacking)} files changed while they were copied; try again")
+        await self._blobs.put(tenant_id, walked.manifest_sha256, BytesIO(walked.manifest.encode()))
 
     async def _publish(self, build: Build, walked: _Walked) -> Snapshot:
         if not await self._snapshots.publish(build, walked.snapshot_id):
@@ -140,11 +159,17 @@ class SnapshotTaker:
             await self._snapshots.delete(key, [each.snapshot_id for each in old])
 
     async def _manifest_before(self, build: Build, newest: Snapshot | None) -> Manifest | None:
-        """What this very sandbox held at its last snapshot; another sandbox's inodes say nothing."""
-        if newest is None or newest.generation != build.generation:
+        """What the last snapshot holds."""
+        if newest is None:
             return None
         try:
             return await read_manifest(self._blobs, build.key.tenant_id, newest)
         except BlobError as error:
             _log.warning("the newest manifest cannot be read; everything is read anew", exc_info=error)
             return None
+
+
+def _contents(manifest: Manifest, before: Manifest | None) -> frozenset[str]:
+    """What a manifest holds and the one before does not: the store has the rest, for a published snapshot needs it."""
+    there = before.paths_by_sha256.keys() if before else ()
+    return frozenset(manifest.paths_by_sha256.keys() - there)

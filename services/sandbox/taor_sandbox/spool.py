@@ -4,12 +4,14 @@ import contextlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.blobs.port import BlobCorrupt, Blobs
+from taor_sandbox.manifest import Manifest
 from taor_sandbox.side_by_side import side_by_side
+from taor_sandbox.tree import unlocked
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -21,30 +23,35 @@ _PATHS_BYTES = 32 * 1024
 _AT_ONCE = 16
 
 
-async def copy_out(sandbox: Sandbox, paths: Sequence[str], spool: Spool) -> None:
-    """Append these files to the spool, as tar archives one behind the other."""
-    for batch in _batches(paths):
-        async for chunk in sandbox.archive(batch):
-            spool.write(chunk)
+async def copy_out(sandbox: Sandbox, manifest: Manifest, hashes: Iterable[str], spool: Spool) -> None:
+    """Append a file of each of these contents to the spool, as tar archives one behind the other."""
+    paths = [manifest.paths_by_sha256[each] for each in sorted(hashes)]
+    async with unlocked(sandbox, manifest.locked(paths)):
+        for batch in _batches(paths):
+            async for chunk in sandbox.archive(batch):
+                spool.write(chunk)
 
 
-async def upload(blobs: Blobs, tenant_id: str, hashes: Mapping[str, str], spool: Spool) -> None:
-    """Store every file of the spool under the hash that stands for its path.
+async def upload(blobs: Blobs, tenant_id: str, hashes: Mapping[str, str], spool: Spool) -> set[str]:
+    """Store every file of the spool under the hash that stands for its path; returns the hashes of what is stored.
 
-    A file that is not what the walk saw is left out: whoever publishes looks for what is lacking.
+    A file that is not what the walk saw is not stored.
     """
-    if not spool.tell():
-        return
+    stored: set[str] = set()
+    if not (hashes and spool.tell()):
+        return stored
     spool.seek(0)
 
     async def put(member: tarfile.TarInfo) -> None:
         content = cast("BinaryIO", io.BufferedReader(_Window(spool.fileno(), member.offset_data, member.size)))
         with contextlib.suppress(BlobCorrupt):
             await blobs.put(tenant_id, hashes[member.name], content)
+            stored.add(hashes[member.name])
 
     with tarfile.open(fileobj=spool, mode="r:", ignore_zeros=True, errorlevel=1) as archive:
         files = (member for member in archive if member.isreg() and member.name in hashes)
         await side_by_side(put, files, at_once=_AT_ONCE)
+    return stored
 
 
 class _Window(io.RawIOBase):

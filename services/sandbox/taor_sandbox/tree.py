@@ -1,6 +1,8 @@
 """Takes stock of the files inside a sandbox."""
 
+import contextlib
 import json
+from collections.abc import AsyncIterator, Mapping
 from importlib.resources import files
 
 from taor_sandbox.backends.port import Sandbox
@@ -13,9 +15,8 @@ _MESSAGE_CHARACTERS = 500
 
 async def take_stock(sandbox: Sandbox, before: Manifest | None = None) -> Manifest:
     """The manifest of the project as it stands; `before` saves reading what has not changed. Raises SnapshotFailed."""
-    script = files("taor_sandbox").joinpath("treewalk.py").read_text("utf-8")
     known = json.dumps(before.fingerprints() if before else {}).encode()
-    walk = await sandbox.run(["python3", "-I", "-S", "-B", "-c", script], stdin=known, timeout_seconds=_WALK_SECONDS)
+    walk = await sandbox.run(_python("treewalk.py"), stdin=known, timeout_seconds=_WALK_SECONDS)
     if walk.truncated or walk.timed_out:
         raise SnapshotFailed("the project has more files than a snapshot can hold")
     if walk.status != 0:
@@ -24,3 +25,21 @@ async def take_stock(sandbox: Sandbox, before: Manifest | None = None) -> Manife
         return Manifest.decode(walk.stdout)
     except ValueError as error:
         raise SnapshotFailed(str(error)) from error
+
+
+@contextlib.asynccontextmanager
+async def unlocked(sandbox: Sandbox, modes: Mapping[str, int]) -> AsyncIterator[None]:
+    """Let the owner read these paths within the block; afterwards they have their modes again."""
+    if not modes:
+        yield
+        return
+    told = json.dumps(modes).encode()
+    await sandbox.run([*_python("treelock.py"), "unlock"], stdin=told, timeout_seconds=_WALK_SECONDS)
+    try:
+        yield
+    finally:
+        await sandbox.run([*_python("treelock.py"), "lock"], stdin=told, timeout_seconds=_WALK_SECONDS)
+
+
+def _python(script: str) -> list[str]:
+    return ["python3", "-I", "-S", "-B", "-c", files("taor_sandbox").joinpath(script).read_text("utf-8")]

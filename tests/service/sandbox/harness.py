@@ -83,6 +83,12 @@ class Harness:
         self.reaper = self._make_reaper()
         await self.dial(address)
 
+    def beside(self) -> "Harness":
+        """Another build of the same service; it is this one that stops the service."""
+        other = Harness(self.config, self.backend)
+        other.stub, other.pool, other.address = self.stub, self.pool, self.address
+        return other
+
     async def dial(self, address: str) -> None:
         """Speak to a service that is there."""
         self.address = address

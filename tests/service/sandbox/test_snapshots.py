@@ -45,7 +45,39 @@ async def test_nothing_changed_means_no_new_snapshot(harness: Harness) -> None:
     second = await harness.snapshot()
     assert second.tree_sha256 != first.tree_sha256
     listed = await harness.stub.ListSnapshots(pb.ListSnapshotsRequest(build_id=harness.build_id))
-    assert list(listed.snapshots) == [second, first]
+    assert [each.snapshot_id for each in listed.snapshots] == [second.snapshot_id, first.snapshot_id]
+
+
+LOCKED_TREE = r"""
+echo a > secret; chmod 000 secret; mkdir -p dark/er; echo b > dark/er/b; chmod 000 dark/er; chmod 300 dark
+mkfifo pipe; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'
+"""
+LOOK_AT_LOCKED = "stat -c '%n %a' secret dark; cat secret 2>&1; chmod 700 dark; stat -c %a dark/er; chmod 300 dark"
+UNLOCK = "chmod -R u+rwX . ; cat secret dark/er/b"
+
+
+async def test_what_its_owner_has_locked_is_kept_locked_and_pipes_are_left_out(harness: Harness) -> None:
+    await harness.attach()
+    await harness.bash(1, LOCKED_TREE)
+    seen = (await harness.bash(2, LOOK_AT_LOCKED)).text
+    assert "Permission denied" in seen, "else this test shows nothing"
+    assert (await harness.snapshot()).file_count == 2
+    assert (await harness.bash(3, LOOK_AT_LOCKED)).text == seen
+    await harness.release(pb.ReleaseSandboxRequest.DESTROY)
+    await harness.attach()
+    assert (await harness.bash(4, LOOK_AT_LOCKED)).text == seen
+    assert (await harness.bash(5, UNLOCK)).text == "a\nb\n"
+
+
+async def test_a_content_that_the_store_has_lost_is_stored_again(harness: Harness) -> None:
+    await harness.attach()
+    await harness.write(1, "f", "precious\n")
+    await harness.snapshot()
+    (blob,) = [each for each in harness.config.blobs.glob("*/*/*") if each.read_bytes() == b"precious\n"]
+    blob.unlink()
+    await harness.write(2, "g", "other\n")
+    assert (await harness.snapshot()).covers_log_sequence == 2
+    assert blob.read_bytes() == b"precious\n"
 
 
 async def test_there_is_no_snapshot_in_the_midst_of_a_command(harness: Harness) -> None:

@@ -1,5 +1,6 @@
 """Snapshots in a bucket of a real S3 server, which is cut off and killed while they are taken and restored."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -43,6 +44,12 @@ async def stored(harness: Harness) -> set[str]:
     """The hashes of what is in the bucket."""
     async with running_blobs(harness.config) as blobs:
         return {blob.sha256 async for blob in blobs.list("local")}
+
+
+async def announced(harness: Harness) -> int:
+    """How many snapshots are under way."""
+    count: int = await harness.pool.fetchval("SELECT count(*) FROM snapshots WHERE state = 'PENDING'")
+    return count
 
 
 async def test_only_what_has_changed_is_uploaded_and_all_of_it_comes_back(on_s3: Harness) -> None:
@@ -95,6 +102,21 @@ async def test_no_snapshot_is_published_without_its_contents(
     await on_s3.release(pb.ReleaseSandboxRequest.DESTROY)
     await on_s3.attach()
     assert (await on_s3.bash(2, "sha256sum f* | sha256sum")).text == before.text
+
+
+async def test_a_store_that_does_not_answer_keeps_no_command_waiting(
+    on_s3: Harness, way_to_s3: tuple[CutProxy, str]
+) -> None:
+    way, _ = way_to_s3
+    await on_s3.attach()
+    await on_s3.bash(1, MANY_FILES)
+    await way.set(Fault.BLACK_HOLE)
+    taking = asyncio.ensure_future(on_s3.snapshot())
+    await on_s3.until(lambda: announced(on_s3), bool)
+    assert (await on_s3.bash(2, "echo on")).text == "on\n"
+    assert not taking.done()
+    await way.set(Fault.NONE)
+    assert (await taking).covers_log_sequence == 1
 
 
 async def test_a_store_that_is_away_makes_a_restore_wait_not_fall_back(on_s3: Harness, own_seaweed: Seaweed) -> None:

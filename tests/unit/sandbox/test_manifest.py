@@ -44,6 +44,21 @@ def test_it_reads_back_what_it_wrote_also_names_that_are_no_text() -> None:
     assert Manifest.decode(manifest.encode()).tree_sha256 == manifest.tree_sha256
 
 
+def test_what_could_not_be_read_is_named_and_does_not_count() -> None:
+    whole, lacking = Manifest.of([FOLDER, FILE]), Manifest.of([FOLDER, FILE], ["a/z", "a/b"])
+    assert Manifest.decode(lacking.encode()) == lacking
+    assert lacking.unreadable == ("a/b", "a/z")
+    assert lacking.tree_sha256 == whole.tree_sha256
+
+
+def test_it_knows_what_must_be_unlocked_to_read_a_file() -> None:
+    dark, deep = replace(FOLDER, path="dark", mode=0o300), replace(FOLDER, path="dark/deep", mode=0o700)
+    secret = replace(FILE, path="dark/deep/secret", mode=0o044)
+    manifest = Manifest.of([FOLDER, FILE, LINK, dark, deep, secret])
+    assert manifest.locked(["a/f", "dark/deep/secret"]) == {"dark": 0o300, "dark/deep/secret": 0o044}
+    assert manifest.locked(["a/f"]) == {}
+
+
 @pytest.mark.parametrize("path", ["../x", "a/../x", "/etc/x", "a//b", ".", "a/./b", "a\0b", ""])
 def test_a_path_that_leads_elsewhere_is_no_entry(path: str) -> None:
     with pytest.raises(ValueError, match="no entry"):
