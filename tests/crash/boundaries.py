@@ -24,6 +24,7 @@ ARMED, FIRED, RECORD = "armed", "fired", "record"
 BACKGROUND = re.compile(
     r"claim_builds|lease_until|wake_due|wake_richer|expire_one|pg_advisory|LISTEN|kept_until|reap|^SELECT 1$"
     r"|FROM documents|FROM requests|FROM inbox|FROM events|FROM builds WHERE tenant_id"
+    r"|deleted_projects|hold_project|give_up_|purge_some|finish_deletions"
 )
 # Calls of people and audits.
 OUTSIDE = re.compile(r"StartBuild|GetBuild|ListBuilds|WatchBuild|InspectBuild|List\w+|GetAllowance|ReadLog|GetS\w+")
