@@ -19,6 +19,7 @@ from taor.sandbox.v1 import sandbox_pb2
 
 from taor_cli.audit.evidence import Evidence, HoldState
 from taor_cli.audit.gather import gather
+from taor_cli.audit.replay import replay
 from taor_cli.audit.report import Verdict
 from taor_cli.audit.report import audit as run_audit
 from taor_cli.builds import Build
@@ -166,7 +167,8 @@ class Rig:
         evidence = await gather(self._clients, build, self._endpoints.model_record)
         snapshots = await self._clients.sandbox.ListSnapshots(sandbox_pb2.ListSnapshotsRequest(build_id=build.build_id))
         report = run_audit(evidence)
-        broken = (f"{line.number}: {line.findings}" for line in report if line.verdict is Verdict.BROKEN)
+        broken = [f"{line.number}: {line.findings}" for line in report if line.verdict is Verdict.BROKEN]
+        broken += [f"replay: {each.row}: {each.message}" for turn in replay(evidence) for each in turn.findings]
         log, retries = _normalised(evidence)
         return Result(
             state=build.state.name,
@@ -233,7 +235,7 @@ def compare(done: str, disturbed: Result, undisturbed: Result) -> Iterable[Failu
         "the files": disturbed.tree_sha256 == undisturbed.tree_sha256 != "",
         "the log": disturbed.log == undisturbed.log,
         "the money": more_microdollars >= 0 and is_explained,
-        f"the audit: {disturbed.findings}": not disturbed.findings,
+        f"the audit and the replay: {disturbed.findings}": not disturbed.findings,
     }
     return [Failure(done, what) for what, is_right in checks.items() if not is_right]
 

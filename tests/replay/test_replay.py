@@ -8,12 +8,15 @@ A kept build is never changed to make this pass.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
 import pytest
 from taor.orchestrator.v1 import orchestrator_pb2 as pb
 
+from taor_cli.audit import steps
+from taor_cli.audit.evidence import LogKind, LogRow
 from taor_orchestrator import context, localtools
 from taor_orchestrator.build import BuildState
 from taor_orchestrator.events import derive
@@ -26,6 +29,16 @@ from taor_orchestrator.translate import wire_event
 from tests.replay.keep import CORPUS
 from tests.replay.recording import NO_TIME, Recording, event_fields, prefixes, read
 
+# The limits of a build (turns, stalls, refusals) are the loop's own: where it closes by them, a log may as well go on.
+SAME: Mapping[type[Step], set[steps.Next]] = {
+    Begin: {steps.Next.SETUP, steps.Next.BRIEF},
+    Think: {steps.Next.THINK},
+    Act: {steps.Next.ACT},
+    Nudge: {steps.Next.NUDGE},
+    Await: {steps.Next.AWAIT},
+    Close: {steps.Next.CLOSE, steps.Next.NUDGE, steps.Next.THINK},
+    Leave: {steps.Next.NOTHING},
+}
 KEPT = sorted(CORPUS.glob("*.jsonl"))
 
 
@@ -56,6 +69,15 @@ def test_every_decision_leads_to_what_was_done(path: Path) -> None:
     for before, entry in prefixes(read(path).history):
         step = next_step(before)
         assert _leads_to(step, before, entry), f"{step} before entry {entry.sequence}, a {entry.kind.value}"
+
+
+def test_the_command_line_decides_as_the_loop_does(path: Path) -> None:
+    """`taor replay` derives the steps by itself; see docs/decisions/0004."""
+    rows = [_row(entry) for entry in read(path).history.entries]
+    for before, entry in prefixes(read(path).history):
+        seen: list[LogRow | None] = [None, None, *rows[: entry.sequence - 1]]
+        theirs = steps.next_step(before=seen[-1], answer=seen[-2])
+        assert theirs in SAME[type(next_step(before))], f"before entry {entry.sequence}"
 
 
 def test_the_end_is_the_end(path: Path) -> None:
@@ -98,6 +120,11 @@ def _leads_to(step: Step, before: History, entry: Entry) -> bool:
             return False
         case _:
             assert_never(step)
+
+
+def _row(entry: Entry) -> LogRow:
+    kind = LogKind(entry.kind.value)
+    return LogRow(entry.sequence, entry.segment, entry.epoch, kind, entry.body, b"", entry.inbox_ids, None, NO_TIME)
 
 
 def _is_end(entry: Entry, state: BuildState) -> bool:

@@ -1,4 +1,4 @@
-"""A build driven through its log again, turn by turn: is each request, each event and each booking what the log gives?
+"""A build driven through its log again, turn by turn: is each step, request, event and booking what the log gives?
 
 No model, no sandbox and none of the services' code take part; see docs/decisions/0004.
 """
@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from taor_cli.audit import log, money
+from taor_cli.audit import log, money, steps
 from taor_cli.audit.events import Fact, fact_of_event, facts_of_entry
 from taor_cli.audit.evidence import Evidence, LogKind, LogRow
 from taor_cli.audit.findings import Finding, log_row
@@ -79,9 +79,9 @@ def _told(evidence: Evidence) -> defaultdict[int, Counter[Fact]]:
 
 
 def _wrong(evidence: Evidence) -> defaultdict[str, list[Finding]]:
-    """What the audit finds in requests, results and bookings, by the row that it names."""
+    """What is wrong with steps, requests, results and bookings, by the row that it names."""
     by_row: defaultdict[str, list[Finding]] = defaultdict(list)
-    for look in (log.answered, log.as_sent, money.settled):
+    for look in (steps.as_decided, log.answered, log.as_sent, money.settled):
         for finding in look(evidence):
             by_row[finding.row].append(finding)
     return by_row

@@ -17,10 +17,10 @@ from taor_cli.options import Invocation, anywhere
 async def replay(invocation: Invocation, *, name: str) -> None:
     """Drive a build through its log again, turn by turn.
 
-    For each turn the request is computed anew from the log before it and must have the hash of the one that was sent;
-    its events are derived anew and must be those that were told; its cost is computed anew and must be what was
-    booked. Nothing is called or run. BUILD is an id, the beginning of one, or `latest`; the exit code is 1 when
-    something differs.
+    At each entry the next step is decided anew from the log before it and must be the one that was taken. For each turn
+    the request is computed anew and must have the hash of the one that was sent; its events are derived anew and must
+    be those that were told; its cost is computed anew and must be what was booked. Nothing is called or run. BUILD is
+    an id, the beginning of one, or `latest`; the exit code is 1 when something differs.
     """
     endpoints = invocation.endpoints()
     async with connect(endpoints) as clients:

@@ -52,6 +52,20 @@ def _booked_more(evidence: Evidence) -> Evidence:
     return replace(evidence, holds=tuple(holds))
 
 
+def _without(sequence: int) -> Break:
+    def broken(evidence: Evidence) -> Evidence:
+        return replace(evidence, log=(*evidence.log[: sequence - 1], *evidence.log[sequence:]))
+
+    return broken
+
+
+def _again(sequence: int) -> Break:
+    def broken(evidence: Evidence) -> Evidence:
+        return replace(evidence, log=(*evidence.log, evidence.log[sequence - 1]))
+
+    return broken
+
+
 def _event_dropped(evidence: Evidence) -> Evidence:
     return replace(evidence, events=evidence.events[:5] + evidence.events[6:])
 
@@ -65,6 +79,8 @@ def _event_dropped(evidence: Evidence) -> Evidence:
         (_event(6, message="I look down."), [1]),
         (_event_dropped, [1]),
         (_booked_more, [2]),
+        (_body(7, b"SUCCEEDED", b"FAILED"), [2]),
+        (_body(7, b"It runs.", b"It does."), [2]),
     ],
 )
 def test_what_differs_is_told_with_its_turn(change: Break, turns: list[int]) -> None:
@@ -72,3 +88,22 @@ def test_what_differs_is_told_with_its_turn(change: Break, turns: list[int]) -> 
     replayed = replay(change(clean_evidence()))
     assert [turn.number for turn in replayed if turn.findings] == turns
     assert any(is_bad for _, is_bad in turn_lines(replayed))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_without(4), "log 5: the log before it said: answer its tool calls; this is of kind ASSISTANT"),
+        (_without(6), "log 7: the log before it said: answer its tool calls; this is of kind OUTCOME"),
+        (_without(7), "log 6: the build has ended, but its log says: end as it has finished"),
+        (_without(2), "log 3: the log before it said: write down what it is asked for; this is of kind ASSISTANT"),
+        (_again(3), "log 3: the log before it said: leave it alone; this is of kind ASSISTANT"),
+        (
+            _body(6, b'"The build is finished."', b'"No.", "is_error": true'),
+            "log 7: the log before it said: call the model",
+        ),
+    ],
+)
+def test_a_step_that_the_log_did_not_ask_for_is_told(change: Break, said: str) -> None:
+    found = [f"{each.row}: {each.message}" for turn in replay(change(clean_evidence())) for each in turn.findings]
+    assert any(each.startswith(said) for each in found)
