@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 
 import pytest
 
 from taor_checkpoint.errors import CheckpointError
 from tests.contract.checkpoint import test_append, test_fence, test_interleavings
-from tests.contract.checkpoint.laboratory import Laboratory, running_laboratory
+from tests.contract.checkpoint.laboratory import Laboratory, assistant, head, running_laboratory, user
 from tests.support.postgres import MigratedDatabase
 
 Test = Callable[[Laboratory], Awaitable[None]]
+another = test_append.test_another_append_at_the_same_head_learns_the_real_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,36 @@ MUTANTS = [
         "e.epoch = p_epoch AND ",
         "",
         test_fence.test_the_same_entries_of_another_epoch_are_no_retry,
+    ),
+    Mutant(
+        "another call passes as a retry",
+        " AND e.call IS NOT DISTINCT FROM n.call",
+        "",
+        partial(another, other=[head(), user("brief", "inbox-1"), assistant("answer", "build/1/7")]),
+    ),
+    Mutant(
+        "other inbox items pass as a retry",
+        "      AND e.inbox_ids = n.inbox_ids AND",
+        "      AND",
+        partial(another, other=[head(), user("brief", "inbox-2")]),
+    ),
+    Mutant(
+        "a beginning passes as a retry",
+        "SELECT count(*) = cardinality(p_entries)",
+        "SELECT count(*) > 0",
+        partial(another, other=[head(), user("brief", "inbox-1"), assistant("answer"), user("more")]),
+    ),
+    Mutant(
+        "a head opens no segment within an append",
+        "v_session.segment + count(*) FILTER (WHERE n.kind = 'HEAD') OVER (ORDER BY n.position)",
+        "v_session.segment + 1",
+        test_append.test_a_head_opens_a_segment,
+    ),
+    Mutant(
+        "segments begin anew with every append",
+        "segment = s.segment + (SELECT count(*) FROM unnest(p_entries) n WHERE n.kind = 'HEAD'),",
+        "segment = 1,",
+        test_append.test_a_head_opens_a_segment,
     ),
     Mutant(
         "outcome does not close",
