@@ -126,6 +126,15 @@ What = (
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Some words of a model call that runs: no event, provisional, and replaced by those of another call."""
+
+    turn: int
+    call_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened, with its number in the build."""
 

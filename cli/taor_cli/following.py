@@ -12,12 +12,12 @@ from taor.budget.v1 import budget_pb2
 from taor_cli import translate
 from taor_cli.builds import Build, BuildState
 from taor_cli.clients import Clients
-from taor_cli.events import Event
+from taor_cli.events import Event, Words
 from taor_cli.exits import DetachedError, ThingFailedError
 from taor_cli.orchestrator import Orchestrator
 from taor_cli.output import Output
 from taor_cli.view.lines import plain
-from taor_cli.view.picture import Money, Picture, first_picture, observe
+from taor_cli.view.picture import Money, Picture, first_picture, hear, observe
 from taor_cli.view.text import dollars, duration
 from taor_cli.watching import Break, watch
 
@@ -31,7 +31,7 @@ _ENDINGS = {BuildState.FAILED: "failed", BuildState.CANCELLED: "been cancelled"}
 
 async def follow(clients: Clients, build: Build, output: Output, *, scripted: bool, after_sequence: int = 0) -> Build:
     """Show what happens until the build has ended; gives it as it is then. Ctrl-C raises DetachedError."""
-    stream = watch(clients.orchestrator, build.build_id, after_sequence=after_sequence)
+    stream = watch(clients.orchestrator, build.build_id, after_sequence=after_sequence, with_words=output.is_live)
     picture = first_picture(build, scripted=scripted)
     try:
         if output.as_json:
@@ -68,7 +68,7 @@ async def read_money(clients: Clients, build: Build) -> Money:
     return Money(now.spent_microdollars, translate.allowance(allowance))
 
 
-async def _as_json(stream: AsyncIterator[Event | Break], output: Output) -> None:
+async def _as_json(stream: AsyncIterator[Event | Words | Break], output: Output) -> None:
     async for item in stream:
         if isinstance(item, Event):
             kind = item.what.kind
@@ -76,7 +76,7 @@ async def _as_json(stream: AsyncIterator[Event | Break], output: Output) -> None
             output.document({**numbers, "kind": kind, kind: item.what})
 
 
-async def _as_lines(stream: AsyncIterator[Event | Break], picture: Picture, output: Output) -> None:
+async def _as_lines(stream: AsyncIterator[Event | Words | Break], picture: Picture, output: Output) -> None:
     badge = "  SCRIPTED" if picture.scripted else ""
     output.say(f"build {picture.build_id}  project {picture.project_id}  model {picture.model}{badge}")
     async for item in stream:
@@ -88,7 +88,7 @@ async def _as_lines(stream: AsyncIterator[Event | Break], picture: Picture, outp
                 output.say(f"{'':>12}  ! connection lost for {duration(lost_seconds)}; trying again")
 
 
-async def _live(stream: AsyncIterator[Event | Break], picture: Picture, clients: Clients, build: Build) -> None:
+async def _live(stream: AsyncIterator[Event | Words | Break], picture: Picture, clients: Clients, build: Build) -> None:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
@@ -102,12 +102,15 @@ async def _live(stream: AsyncIterator[Event | Break], picture: Picture, clients:
     with Live(console=console, refresh_per_second=8, get_renderable=draw):
         async with meter.running():
             async for item in stream:
-                if isinstance(item, Break):
-                    picture = replace(picture, lost_seconds=item.lost_seconds)
-                    continue
-                picture = observe(picture, item)
-                for text in story(item, picture.began):
-                    console.print(text)
+                match item:
+                    case Break(lost_seconds):
+                        picture = replace(picture, lost_seconds=lost_seconds)
+                    case Words():
+                        picture = hear(picture, item)
+                    case Event():
+                        picture = observe(picture, item)
+                        for text in story(item, picture.began):
+                            console.print(text)
         await meter.read()
 
 

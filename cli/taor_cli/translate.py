@@ -64,6 +64,11 @@ def allowance(message: budget_pb2.GetAllowanceResponse) -> Allowance:
     )
 
 
+def words(message: pb.TextDelta) -> events.Words:
+    """Some words of a running call."""
+    return events.Words(message.turn, message.call_id, message.text)
+
+
 def event(message: pb.Event) -> events.Event:
     """An event."""
     return events.Event(message.sequence, message.log_sequence, moment(message.time), _what(message))

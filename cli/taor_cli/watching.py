@@ -10,7 +10,7 @@ import grpc
 from taor.orchestrator.v1 import orchestrator_pb2 as pb
 
 from taor_cli import translate
-from taor_cli.events import Ended, Event
+from taor_cli.events import Ended, Event, Words
 
 if TYPE_CHECKING:  # the generated async stub is a type only
     from taor.orchestrator.v1.orchestrator_pb2_grpc import OrchestratorServiceAsyncStub
@@ -39,14 +39,23 @@ class Break:
 
 
 async def watch(
-    stub: "OrchestratorServiceAsyncStub", build_id: str, *, after_sequence: int = 0, patience: Patience | None = None
-) -> AsyncIterator[Event | Break]:
-    """Every event after a number, in order and once, until the build has ended; a Break at each lost connection."""
-    watcher = _Watcher(stub, build_id, after_sequence, patience or Patience())
+    stub: "OrchestratorServiceAsyncStub",
+    build_id: str,
+    *,
+    after_sequence: int = 0,
+    with_words: bool = False,
+    patience: Patience | None = None,
+) -> AsyncIterator[Event | Words | Break]:
+    """Every event after a number, in order and once, until the build has ended; a Break at each lost connection.
+
+    With words: also those of model calls while they run, as far as the service that is watched makes them.
+    """
+    request = pb.WatchBuildRequest(build_id=build_id, after_sequence=after_sequence, include_text_deltas=with_words)
+    watcher = _Watcher(stub, request, patience or Patience())
     while not watcher.finished:
         try:
-            async for event in watcher.stream():
-                yield event
+            async for item in watcher.stream():
+                yield item
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 yield watcher.lost(error)
@@ -56,26 +65,25 @@ async def watch(
 class _Watcher:
     """One watch over a series of streams."""
 
-    def __init__(
-        self, stub: "OrchestratorServiceAsyncStub", build_id: str, after_sequence: int, patience: Patience
-    ) -> None:
+    def __init__(self, stub: "OrchestratorServiceAsyncStub", request: pb.WatchBuildRequest, patience: Patience) -> None:
         self.finished = False
         self._stub = stub
-        self._build_id = build_id
-        self._after_sequence = after_sequence
+        self._request = request
         self._patience = patience
         self._began_at = 0.0
         self._lost_at: float | None = None
         self._wait_seconds = patience.first_wait_seconds
 
-    async def stream(self) -> AsyncIterator[Event]:
+    async def stream(self) -> AsyncIterator[Event | Words]:
         """The events of one stream, until it ends for whatever reason."""
         self._began_at = time.monotonic()
-        request = pb.WatchBuildRequest(build_id=self._build_id, after_sequence=self._after_sequence)
-        async for response in self._stub.WatchBuild(request, timeout=self._patience.stream_seconds):
-            event = translate.event(response.event)
-            self._after_sequence = event.sequence
+        async for response in self._stub.WatchBuild(self._request, timeout=self._patience.stream_seconds):
             self._heard()
+            if response.WhichOneof("news") == "text_delta":
+                yield translate.words(response.text_delta)
+                continue
+            event = translate.event(response.event)
+            self._request.after_sequence = event.sequence
             self.finished = isinstance(event.what, Ended)
             yield event
         if not self.finished:
@@ -83,9 +91,11 @@ class _Watcher:
 
     async def _closed_in_order(self) -> None:
         """A server that drains closes its streams in order, too: only the build itself tells whether there is more."""
-        build = (await self._stub.GetBuild(pb.GetBuildRequest(build_id=self._build_id))).build
+        build = (await self._stub.GetBuild(pb.GetBuildRequest(build_id=self._request.build_id))).build
         self._heard()
-        self.finished = translate.state(build.state).is_ended and build.last_event_sequence <= self._after_sequence
+        self.finished = (
+            translate.state(build.state).is_ended and build.last_event_sequence <= self._request.after_sequence
+        )
         if not self.finished:
             await self.wait()
 

@@ -3,6 +3,7 @@
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -53,6 +54,8 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         self.turns: dict[str, list[pb.Turn]] = {}
         self.difference = pb.DiffTurnsResponse()
         self.watched_after: list[int] = []
+        self.words: deque[pb.TextDelta] = deque()
+        """Words for the next watch that asks for them; `say` adds to them."""
         self.break_after: int | None = None
         """Abort the next watch with UNAVAILABLE once it has sent this many events."""
         self._grown = asyncio.Condition()
@@ -69,6 +72,12 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
             if event.WhichOneof("what") == "ended":
                 self.builds[build_id].state = event.ended.state
                 self.builds[build_id].outcome_message = event.ended.message
+        async with self._grown:
+            self._grown.notify_all()
+
+    async def say(self, turn: int, call_id: str, text: str) -> None:
+        """Let a running call say something."""
+        self.words.append(pb.TextDelta(turn=turn, call_id=call_id, text=text))
         async with self._grown:
             self._grown.notify_all()
 
@@ -122,8 +131,11 @@ class RecordedOrchestrator(OrchestratorServiceServicer):
         self.watched_after.append(request.after_sequence)
         for sent, index in enumerate(itertools.count(request.after_sequence)):
             events = self.events.setdefault(build.build_id, [])
-            async with self._grown:
-                await self._grown.wait_for(lambda: len(events) > index)  # noqa: B023 - awaited within the iteration
+            while len(events) <= index or (self.words and request.include_text_deltas):
+                async with self._grown:
+                    await self._grown.wait_for(lambda: len(events) > index or self.words)  # noqa: B023 - awaited here
+                while self.words and request.include_text_deltas:
+                    yield pb.WatchBuildResponse(text_delta=self.words.popleft())
             if sent == self.break_after:
                 self.break_after = None
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
@@ -203,7 +215,8 @@ def seconds_in(seconds: float) -> Timestamp:
 
 def story() -> list[pb.Event]:
     """A short build: two turns, a tool that fails, one that works, a good end."""
-    running = pb.Event.StateChanged(to=pb.Build.RUNNING, **{"from": pb.Build.QUEUED}, reason="claimed")
+    running = pb.Event.StateChanged(to=pb.Build.RUNNING, reason="claimed")
+    setattr(running, "from", pb.Build.QUEUED)  # a word of Python's
     return [
         pb.Event(state_changed=running),
         pb.Event(

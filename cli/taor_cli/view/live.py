@@ -15,6 +15,8 @@ from taor_cli.view.lines import Tone, lines_of
 from taor_cli.view.picture import Picture
 from taor_cli.view.text import dollars, duration, one_line
 
+# Two or three lines of a terminal.
+SAID_CHARS = 240
 _STYLES = {
     Tone.QUIET: "dim",
     Tone.PLAIN: "",
@@ -67,7 +69,7 @@ def _activity(picture: Picture) -> Text:
         return Text(f"running {calls}", style="cyan", no_wrap=True, overflow="ellipsis")
     match picture.state:
         case BuildState.RUNNING:
-            return Text("thinking", style="cyan")
+            return Text(_newest(picture.words.text), style="cyan") if picture.words else Text("thinking", style="cyan")
         case BuildState.QUEUED:
             return Text("waiting for a worker", style="cyan")
         case BuildState.SLEEPING | BuildState.WAITING_BUDGET:
@@ -81,6 +83,12 @@ def _activity(picture: Picture) -> Text:
             return Text(f"paused: taor resume {picture.build_id}", style="yellow")
         case _:
             return Text("ended" if picture.ended else "waiting")
+
+
+def _newest(text: str) -> str:
+    """The end of what is being said, which goes on growing."""
+    line = one_line(text, len(text))
+    return line if len(line) <= SAID_CHARS else "…" + line[-SAID_CHARS:]
 
 
 def _money(picture: Picture) -> RenderableType:

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from taor_cli.builds import Allowance, Build, BuildState
-from taor_cli.events import Ended, Event, StateChanged, ToolAnswered, ToolCalled, TurnTaken
+from taor_cli.events import Ended, Event, StateChanged, ToolAnswered, ToolCalled, TurnTaken, Words
+
+MAX_WORDS_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Picture:
     ended: Ended | None = None
     ended_at: datetime | None = None
     money: Money | None = None
+    words: Words | None = None
+    """What the agent says at this moment, as far as it has come; None when it does not."""
     lost_seconds: float | None = None
     """How long the connection has been lost; None while it stands."""
 
@@ -46,7 +50,8 @@ def observe(picture: Picture, event: Event) -> Picture:
     picture = replace(picture, lost_seconds=None)
     match event.what:
         case TurnTaken(turn=turn):
-            return replace(picture, turns=turn)
+            spoken = picture.words is not None and picture.words.turn <= turn
+            return replace(picture, turns=turn, words=None if spoken else picture.words)
         case ToolCalled() as called:
             return replace(picture, tool_calls=picture.tool_calls + 1, running=(*picture.running, called))
         case ToolAnswered() as answered:
@@ -57,6 +62,14 @@ def observe(picture: Picture, event: Event) -> Picture:
             return replace(picture, state=ended.state, ended=ended, ended_at=event.time, running=())
         case _:
             return picture
+
+
+def hear(picture: Picture, words: Words) -> Picture:
+    """The picture after some more words of a running call; those of another call take the place of what was heard."""
+    earlier = picture.words
+    if earlier is not None and (earlier.turn, earlier.call_id) == (words.turn, words.call_id):
+        words = replace(words, text=(earlier.text + words.text)[-MAX_WORDS_CHARS:])
+    return replace(picture, words=words, lost_seconds=None)
 
 
 def _answered(picture: Picture, answered: ToolAnswered) -> Picture:

@@ -30,6 +30,7 @@ from taor_orchestrator.dispatch.lease import LEASE_SECONDS
 from taor_orchestrator.dispatch.rows import RowDispatch
 from taor_orchestrator.forks import Forks
 from taor_orchestrator.lineage import Lineage
+from taor_orchestrator.livetext import LiveText
 from taor_orchestrator.loop import run
 from taor_orchestrator.model import open_model
 from taor_orchestrator.model.port import Model
@@ -62,10 +63,11 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
         model = open_model(api_key=config.model_key, base_url=config.model_url)
         parts.push_async_callback(model.close)
 
-        clock, ids, hub = SystemClock(), SystemIds(), EventHub()
+        clock, ids, hub, live = SystemClock(), SystemIds(), EventHub(), LiveText()
         tenures = Tenures(
             pool=pool,
             hub=hub,
+            live=live,
             model=model,
             checkpoint=CheckpointClient(checkpoint),
             budget=BudgetClient(budget, clock),
@@ -75,7 +77,7 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
         builds = BuildStore(pool)
         leases = LeaseStore(lease_pool, owner=ids.uuid7(), lease_seconds=LEASE_SECONDS)
         dispatch = RowDispatch(config.dsn, builds, leases, clock, config.slots)
-        watch = Watch(EventStore(pool), hub, stopping)
+        watch = Watch(EventStore(pool), hub, live, stopping)
         inheritance = InheritanceClient(checkpoint, sandbox)
         admission, lineage = AdmissionClient(budget), Lineage(builds, inheritance)
         forks = Forks(builds, ForkStore(pool, builds), lineage, inheritance, admission, ids)
@@ -98,6 +100,7 @@ class Tenures:
 
     pool: asyncpg.Pool
     hub: EventHub
+    live: LiveText
     model: Model
     checkpoint: Checkpoint
     budget: Budget
@@ -114,5 +117,6 @@ class Tenures:
             builds=BuildRow(self.pool, self.hub.tell),
             lease=lease,
             clock=self.clock,
+            voice=self.live,
         )
         return await run(claim, ports)

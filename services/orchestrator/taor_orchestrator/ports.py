@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -13,7 +13,8 @@ from taor_chassis.clock import Clock
 from taor_orchestrator.build import BuildState, Claim
 from taor_orchestrator.history import Entry, History
 from taor_orchestrator.inbox import InboxText, Signals
-from taor_orchestrator.model.port import Model
+from taor_orchestrator.livetext import CallName
+from taor_orchestrator.model.port import Delta, Model
 from taor_orchestrator.money import Allowance, Hold, Need, Reserved, Settlement
 from taor_orchestrator.toolset import Operation, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
@@ -212,5 +213,19 @@ class Ports:
     budget: Budget
     sandbox: Sandbox
     builds: Builds
+class Voice(Protocol):
+    """Tells the words of a running call to those who watch."""
+
+    def is_read(self, build_id: str) -> bool:
+        """Whether anybody watches the build here."""
+        ...
+
+    def teller(self, call: CallName) -> Callable[[Delta], None]:
+        """What the pieces of a call are told to; it takes no time."""
+        ...
+
+
     lease: Lease
     clock: Clock
+    voice: Voice | None = None
+    """Who watches the words of calls while they run; None where nobody ever does."""

@@ -20,6 +20,7 @@ from taor_orchestrator.errors import BuildNotFound
 from taor_orchestrator.forks import Forks
 from taor_orchestrator.inbox import TextKind
 from taor_orchestrator.lineage import Lineage
+from taor_orchestrator.livetext import Piece
 from taor_orchestrator.store.builds import BuildStore, NewBuild, StoredBuild
 from taor_orchestrator.store.inbox import InboxStore
 from taor_orchestrator.store.projects import ProjectId
@@ -102,8 +103,12 @@ class OrchestratorService(OrchestratorServiceServicer):
         after = require_between("after_sequence", request.after_sequence, 0, build.event_sequence)
         if build.state.has_ended and after == build.event_sequence:
             return
-        async for page in self._watch.follow(current_caller().tenant_id, build.build_id, after):
-            for event in map(translate.wire_event, page):
+        follow = self._watch.follow_with_text if request.include_text_deltas else self._watch.follow
+        async for news in follow(current_caller().tenant_id, build.build_id, after):
+            if isinstance(news, Piece):
+                yield pb.WatchBuildResponse(text_delta=translate.wire_piece(news))
+                continue
+            for event in map(translate.wire_event, news):
                 yield pb.WatchBuildResponse(event=event)
                 if translate.is_terminal(event):
                     return

@@ -17,6 +17,7 @@ from taor_orchestrator.errors import BriefTooLarge, PageTokenInvalid
 from taor_orchestrator.forks import Order
 from taor_orchestrator.lineage import KnownTurn, NamedTurn
 from taor_orchestrator.store.builds import LAST_ID, Request, StoredBuild, StoredItem
+from taor_orchestrator.livetext import Piece
 from taor_orchestrator.store.events import StoredEvent
 from taor_orchestrator.store.projects import Deletion, ProjectId
 from taor_orchestrator.turns import Difference
@@ -117,6 +118,11 @@ def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = (), qu
 
 
 def wire_event(stored: StoredEvent) -> pb.Event:
+def wire_piece(piece: Piece) -> pb.TextDelta:
+    """Some words of a running call, as they are sent."""
+    return pb.TextDelta(turn=piece.call.turn, call_id=piece.call.rid, text=piece.text)
+
+
     """An event as its watchers see it; the payload's fields are those of the contract."""
     fields = orjson.loads(stored.payload)
     kind = fields.pop("kind")

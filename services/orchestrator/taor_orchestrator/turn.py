@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 
 from taor_orchestrator import context, money, winddown
 from taor_orchestrator.concurrency import Interrupted, together, unless
 from taor_orchestrator.history import Entry, EntryKind, ModelCall
-from taor_orchestrator.model.port import Answer, CallFailed, Outcome
+from taor_orchestrator.livetext import CallName
+from taor_orchestrator.model.port import Answer, CallFailed, Delta, Outcome
 from taor_orchestrator.money import Grant
 from taor_orchestrator.payment import CALL_SECONDS, advance, afford, must_tell
 from taor_orchestrator.ports import CancelSeen
@@ -76,7 +78,8 @@ async def _call(tenure: Tenure, grant: Grant, output_tokens: int) -> Entry:
     tenure.grant = None  # from here on the hold belongs to the call
     try:
         answer = await unless(
-            ports.lease.cancel_requested, ports.model.call(request, on_delta=None, timeout_seconds=CALL_SECONDS)
+            ports.lease.cancel_requested,
+            ports.model.call(request, on_delta=_listener(tenure, grant), timeout_seconds=CALL_SECONDS),
         )
     except Interrupted:
         tenure.learn(await ports.budget.charge(tenure.claim, grant.rid, "cancelled while the model was answering"))
@@ -92,6 +95,14 @@ async def _call(tenure: Tenure, grant: Grant, output_tokens: int) -> Entry:
         start_time=started,
     )
     return tenure.log.draft(EntryKind.ASSISTANT, answer.message, call=call)
+
+
+def _listener(tenure: Tenure, grant: Grant) -> Callable[[Delta], None] | None:
+    """Who hears the words of the call as they come; mostly nobody."""
+    voice, build_id = tenure.ports.voice, tenure.claim.build_id
+    if voice is None or not voice.is_read(build_id):
+        return None
+    return voice.teller(CallName(build_id, grant.rid, len(tenure.history.of(EntryKind.ASSISTANT)) + 1))
 
 
 def _stop_reason(answer: Answer) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+from taor_orchestrator.livetext import LiveText, Piece
 from taor_orchestrator.store.events import PAGE_ROWS, EventStore, StoredEvent
 
 POLL_SECONDS = 0.5
@@ -39,12 +40,15 @@ class EventHub:
 class Watch:
     """Follows the events of builds from any number on, page by page."""
 
-    def __init__(self, events: EventStore, hub: EventHub, stopping: asyncio.Event) -> None:
+    def __init__(self, events: EventStore, hub: EventHub, live: LiveText, stopping: asyncio.Event) -> None:
         self._events = events
         self._hub = hub
+        self._live = live
         self._stopping = stopping
 
-    async def follow(self, tenant_id: str, build_id: str, after_sequence: int) -> AsyncIterator[Sequence[StoredEvent]]:
+    async def follow(
+        self, tenant_id: str, build_id: str, after_sequence: int
+    ) -> AsyncGenerator[Sequence[StoredEvent], None]:
         """Pages of events after `after_sequence`, for ever; it ends only when this process stops."""
         news = self._hub.enter(build_id)
         try:
@@ -59,9 +63,43 @@ class Watch:
         finally:
             self._hub.leave(build_id, news)
 
+    async def follow_with_text(
+        self, tenant_id: str, build_id: str, after_sequence: int
+    ) -> AsyncIterator[Sequence[StoredEvent] | Piece]:
+        """The same, and between the pages the words of model calls that this process makes, as they come."""
+        news = asyncio.Event()
+        reader = self._live.enter(build_id, news)
+        pages = self.follow(tenant_id, build_id, after_sequence)
+        page = _next(pages, news)
+        try:
+            while True:
+                await news.wait()
+                news.clear()
+                for piece in reader.take():
+                    yield piece
+                if page.done():
+                    if (events := page.result()) is None:
+                        return
+                    yield events
+                    page = _next(pages, news)
+        finally:
+            self._live.leave(build_id, reader)
+            page.cancel()
+            await asyncio.wait({page})
+            await pages.aclose()
+
     async def _wait(self, news: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 await news.wait()
         except TimeoutError:
             return
+
+
+def _next(
+    pages: AsyncIterator[Sequence[StoredEvent]], news: asyncio.Event
+) -> asyncio.Future[Sequence[StoredEvent] | None]:
+    """The next page, None after the last; `news` is set when it has come."""
+    page = asyncio.ensure_future(anext(pages, None))
+    page.add_done_callback(lambda _: news.set())
+    return page

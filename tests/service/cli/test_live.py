@@ -33,6 +33,11 @@ async def test_a_terminal_shows_the_story_above_a_panel() -> None:
         first, *rest = story()
         await recorded.add(build.build_id, first)
         await shown.has("thinking")
+        await recorded.say(1, "b/1/0", "Let me think ab\x1b[31mout ")
+        await recorded.say(1, "b/1/0", "bread and butter. ")
+        await shown.has("Let me think ab [31mout bread and butter.")
+        await recorded.say(1, "b/1/1", "Once more. ")
+        await shown.has("Once more.")
         await recorded.add(build.build_id, *rest)
         await shown.has("succeeded: The shop runs.")
         async with asyncio.timeout(RUN_SECONDS):

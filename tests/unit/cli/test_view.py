@@ -21,10 +21,11 @@ from taor_cli.events import (
     TurnTaken,
     Unfamiliar,
     What,
+    Words,
 )
 from taor_cli.view.lines import plain
 from taor_cli.view.live import panel, story
-from taor_cli.view.picture import Money, Picture, first_picture, observe
+from taor_cli.view.picture import Money, Picture, first_picture, hear, observe
 from taor_cli.view.tables import build_page, build_table
 from taor_cli.view.text import dollars, duration, last_lines, one_line, printable, tokens
 
@@ -134,6 +135,20 @@ def test_the_panel_tells_what_is_awaited() -> None:
     assert f"taor answer {BUILD.build_id}" in drawn(panel(asking, BEGAN))
     paused = seen((StateChanged(BuildState.RUNNING, BuildState.PAUSED, ""),))
     assert f"taor resume {BUILD.build_id}" in drawn(panel(paused, BEGAN))
+
+
+def test_the_panel_shows_the_newest_words_of_a_running_call_until_its_turn_is_told() -> None:
+    running = seen(STORY[:1])
+    said = hear(hear(running, Words(1, "b/1/0", "I look ")), Words(1, "b/1/0", "around.\x1b "))
+    assert "I look around." in drawn(panel(said, BEGAN))
+    again = hear(said, Words(1, "b/1/1", "Once more. "))
+    assert "I look" not in drawn(panel(again, BEGAN))
+    long = hear(again, Words(1, "b/1/1", "on and " * 1_000 + "on"))
+    assert "…" in drawn(panel(long, BEGAN))
+    assert len(drawn(panel(long, BEGAN)).splitlines()) < 10
+    told, next_turn = happened(STORY)[1], hear(long, Words(2, "b/1/2", "Next. "))
+    assert observe(long, told).words is None
+    assert observe(next_turn, told).words == Words(2, "b/1/2", "Next. ")
 
 
 def test_a_real_model_has_no_badge_and_an_ended_build_stops_its_clock() -> None:
