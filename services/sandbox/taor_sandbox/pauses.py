@@ -8,9 +8,10 @@ would not do: it may have failed, or be older than the pause, and newer files th
 import logging
 from contextlib import AsyncExitStack, suppress
 
-from taor_sandbox.backends.errors import BackendError
+from taor_sandbox.backends.errors import BackendError, StaleEpoch
 from taor_sandbox.backends.port import Backend, Sandbox
 from taor_sandbox.errors import SnapshotFailed
+from taor_sandbox.errors import StaleEpoch as StaleClaim
 from taor_sandbox.records import Build
 from taor_sandbox.store.builds import Builds
 from taor_sandbox.tree import take_stock
@@ -25,12 +26,16 @@ class Pauses:
         self._builds, self._backend = builds, backend
 
     async def pause(self, build: Build, sandbox: Sandbox | None) -> None:
-        """Pause the sandbox; `sandbox` is a handle on it if its files are complete, so that they are worth a look."""
+        """Pause the sandbox; `sandbox` is a handle on it if its files are complete, so that they are worth a look.
+
+        Raises StaleEpoch, and pauses nothing, when a newer owner was faster."""
         assert build.provider_id is not None
         still = AsyncExitStack()
         try:
             tree_sha256 = await self._stop(build, sandbox, still) if sandbox is not None else None
-            await self._backend.pause(build.provider_id)
+            await self._backend.pause(build.provider_id, build.fence.epoch)
+        except StaleEpoch as error:
+            raise StaleClaim() from error
         finally:
             with suppress(BackendError):  # what was frozen is asleep now
                 await still.aclose()

@@ -19,7 +19,7 @@ from taor_sandbox.backends.errors import (
     SandboxUnreachable,
 )
 from taor_sandbox.backends.port import Exited, Live, Sandbox, SandboxStatus, Unclaimed
-from tests.support.sandboxes import NONCE, SMALL, finish, make_ready, run, spec, start, until, write, write_file
+from tests.support.sandboxes import EPOCH, NONCE, SMALL, finish, make_ready, run, spec, start, until, write, write_file
 
 START = "/process.Process/Start"
 
@@ -162,12 +162,12 @@ async def test_changes_that_a_resume_has_lost_take_their_journal_along(
 ) -> None:
     """So nobody finds a claim without its files; that files are missing is what the check on waking tells."""
     await write_file(sandbox, "kept", b"kept")
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, EPOCH)
     woken = await backend.attach(sandbox.provider_id)
     lost = await start(woken, "echo x > lost")
     await finish(woken, lost)
     e2b_simulator.faults.arm(Fault(FaultKind.LOST_CHANGES, "/pause"))
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, EPOCH)
     again = await backend.attach(sandbox.provider_id)
     assert await again.read("kept") == b"kept"
     with pytest.raises(FileRefused):

@@ -9,7 +9,7 @@ from taor_sandbox.backends.e2b.backend import open_backend
 from taor_sandbox.backends.e2b.settings import E2BSettings
 from taor_sandbox.backends.errors import SandboxGone
 from taor_sandbox.backends.port import Dead, Exited, Limits
-from tests.support.sandboxes import finish, make_ready, run, start, write_file
+from tests.support.sandboxes import EPOCH, finish, make_ready, run, start, write_file
 
 
 @pytest.mark.optin("E2B_API_KEY")
@@ -39,7 +39,7 @@ async def test_a_sandbox_is_made_used_frozen_paused_woken_and_destroyed() -> Non
         assert len(archive) > 100_000
         op_id = await start(sandbox, "for n in $(seq 100); do echo $n; sleep 0.01; done")
         assert (await finish(sandbox, op_id)).stdout.splitlines()[-1] == "100"
-        await backend.pause(sandbox.provider_id)
+        await backend.pause(sandbox.provider_id, EPOCH)
         woken = await backend.attach(sandbox.provider_id)
         assert await woken.look(ticking) == Dead()
         assert isinstance(await woken.look(op_id), Exited)

@@ -18,7 +18,7 @@ from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.egress.allowlist import AllowList
 from taor_sandbox.egress.gateway import Gateway
 from taor_sandbox.egress.network import Connection, MachineNetwork, Network
-from tests.support.sandboxes import SMALL, make_ready, run, write_file
+from tests.support.sandboxes import EPOCH, SMALL, make_ready, run, write_file
 
 PUBLIC = "93.184.215.14"
 ALLOWED = "origin.test, *.cdn.test, inside.test, moving.test, own.test, unknown.test"
@@ -232,7 +232,7 @@ async def test_a_new_service_serves_what_the_old_one_left(
 
 
 async def test_a_paused_sandbox_wakes_with_its_way_out(open_backend: LocalBackend, inside: Sandbox) -> None:
-    await open_backend.pause(inside.provider_id)
+    await open_backend.pause(inside.provider_id, EPOCH)
     woken = await make_ready(await open_backend.attach(inside.provider_id))
     assert await fetch(woken, "http://origin.test/") == ["hello"]
     await woken.close()

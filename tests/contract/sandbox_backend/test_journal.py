@@ -4,7 +4,7 @@ import pytest
 
 from taor_sandbox.backends.errors import FileRefused, JournalWiped, SandboxFrozen, StaleEpoch
 from taor_sandbox.backends.port import Backend, Dead, Exited, Live, Sandbox, Stream, Unclaimed
-from tests.support.sandboxes import NONCE, SMALL, finish, journal_of, run, spec, start, until, write
+from tests.support.sandboxes import EPOCH, NONCE, SMALL, finish, journal_of, run, spec, start, until, write
 
 
 async def test_a_stale_epoch_is_refused_inside(backend: Backend, sandbox: Sandbox) -> None:
@@ -84,7 +84,7 @@ async def test_deleting_the_journal_does_not_lower_the_epoch(sandbox: Sandbox) -
 async def test_a_claim_whose_owner_died_is_dead_and_hangs_nobody(backend: Backend, sandbox: Sandbox) -> None:
     op_id = await start(sandbox, "echo begun; sleep 77")
     await until(sandbox, f"[ -s {sandbox.log_path(op_id, Stream.STDOUT)} ]")
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, EPOCH)
     woken = await backend.attach(sandbox.provider_id)
     assert await woken.look(op_id) == Dead()
     items = [item async for item in woken.follow(op_id)]
@@ -120,7 +120,7 @@ async def test_the_journal_survives_a_pause(backend: Backend, sandbox: Sandbox) 
     op_id = await start(sandbox, "echo kept")
     before = await finish(sandbox, op_id)
     await sandbox.raise_epoch(3)
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, 3)
     woken = await backend.attach(sandbox.provider_id)
     assert await woken.journal_nonce() == NONCE
     assert await finish(woken, op_id) == before
@@ -159,6 +159,21 @@ async def test_a_freeze_ends_with_its_holder(backend: Backend, sandbox: Sandbox)
             pass
     await holder.close()
     assert isinstance(await sandbox.look(await _start_when_thawed(sandbox)), Live | Exited)
+
+
+async def test_a_freeze_ends_with_a_newer_owner(backend: Backend, sandbox: Sandbox) -> None:
+    """Its holder may be stalled for long; he hears of it when he comes back."""
+    holder = await backend.attach(sandbox.provider_id)
+    freeze = holder.frozen()
+    await freeze.__aenter__()
+    await sandbox.raise_epoch(EPOCH + 1)
+    claim = spec("echo on", epoch=EPOCH + 1)
+    assert await sandbox.claim(claim)
+    with pytest.raises(SandboxFrozen):
+        await freeze.__aexit__(None, None, None)
+    async with sandbox.frozen():
+        pass
+    await holder.close()
 
 
 async def _start_when_thawed(sandbox: Sandbox) -> str:

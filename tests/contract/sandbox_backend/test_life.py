@@ -4,9 +4,16 @@ import asyncio
 
 import pytest
 
-from taor_sandbox.backends.errors import FileRefused, InvalidRequest, PortRefused, SandboxGone, SandboxUnreachable
-from taor_sandbox.backends.port import Backend, Limits, Sandbox, SandboxListing, SandboxStatus
-from tests.support.sandboxes import SMALL, make_ready, run, start, until, write_file
+from taor_sandbox.backends.errors import (
+    FileRefused,
+    InvalidRequest,
+    PortRefused,
+    SandboxGone,
+    SandboxUnreachable,
+    StaleEpoch,
+)
+from taor_sandbox.backends.port import Backend, Limits, Live, Sandbox, SandboxListing, SandboxStatus
+from tests.support.sandboxes import EPOCH, SMALL, finish, make_ready, run, start, until, write_file
 
 
 async def test_the_same_key_gives_the_same_sandbox(backend: Backend) -> None:
@@ -40,14 +47,14 @@ async def test_an_unknown_sandbox_is_gone(backend: Backend) -> None:
     with pytest.raises(SandboxGone):
         await backend.attach("unknown/1")
     with pytest.raises(SandboxGone):
-        await backend.pause("unknown/1")
+        await backend.pause("unknown/1", EPOCH)
     await backend.destroy("unknown/1")
 
 
 async def test_a_pause_ends_processes_and_keeps_files(backend: Backend, sandbox: Sandbox) -> None:
     await write_file(sandbox, "file", b"kept")
     await write_file(sandbox, "/home/user/file", b"kept", within="/home/user")
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, EPOCH)
     assert await backend.list() == [SandboxListing(sandbox.provider_id, "build/1", SandboxStatus.PAUSED)]
     with pytest.raises(SandboxUnreachable):
         await sandbox.read("file")
@@ -58,8 +65,22 @@ async def test_a_pause_ends_processes_and_keeps_files(backend: Backend, sandbox:
 
 
 async def test_pausing_twice_is_no_error(backend: Backend, sandbox: Sandbox) -> None:
-    await backend.pause(sandbox.provider_id)
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, EPOCH)
+    await backend.pause(sandbox.provider_id, EPOCH)
+
+
+async def test_a_stale_owner_pauses_nothing(backend: Backend, sandbox: Sandbox) -> None:
+    """He may have stalled just before he did; what a newer owner runs by now goes on."""
+    op_id = await start(sandbox, "until [ -e go ]; do sleep 0.01; done; echo done")
+    await sandbox.raise_epoch(EPOCH + 1)
+    with pytest.raises(StaleEpoch):
+        await backend.pause(sandbox.provider_id, EPOCH)
+    assert isinstance(await sandbox.look(op_id), Live)
+    assert (await backend.list())[0].status is SandboxStatus.RUNNING
+    await sandbox.run(["touch", "go"])
+    assert (await finish(sandbox, op_id)).stdout == "done\n"
+    await backend.pause(sandbox.provider_id, EPOCH + 1)
+    assert (await backend.list())[0].status is SandboxStatus.PAUSED
 
 
 async def test_a_destroyed_sandbox_is_gone(backend: Backend, sandbox: Sandbox) -> None:
@@ -102,7 +123,7 @@ async def test_a_port_where_nobody_listens_is_refused(sandbox: Sandbox) -> None:
 
 async def test_keepalive_wakes_nobody(backend: Backend, sandbox: Sandbox) -> None:
     await backend.keepalive(sandbox.provider_id)
-    await backend.pause(sandbox.provider_id)
+    await backend.pause(sandbox.provider_id, EPOCH)
     await backend.keepalive(sandbox.provider_id)
     assert (await backend.list())[0].status is SandboxStatus.PAUSED
 

@@ -1,5 +1,7 @@
 """What leaves the sandbox: nothing that looks like a secret, nothing that a database would choke on, not too much."""
 
+from typing import Any
+
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
@@ -36,7 +38,7 @@ async def test_output_of_commands_is_redacted_on_both_streams(harness: Harness) 
     ],
     ids=["read_file", "grep", "glob", "edit_file"],
 )
-async def test_files_and_names_are_redacted_also_where_a_tool_fails(harness: Harness, tool: dict[str, object]) -> None:
+async def test_files_and_names_are_redacted_also_where_a_tool_fails(harness: Harness, tool: dict[str, Any]) -> None:
     await files_with_a_secret(harness)
     result = await harness.run(harness.request(2, **tool))
     assert SHOWN in result.text

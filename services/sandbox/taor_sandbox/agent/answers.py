@@ -77,10 +77,12 @@ class Answers:
             case messages.Freeze():
                 return self._freeze(connection), []
             case messages.Thaw():
-                self._thaw()
+                return self._end_freeze(connection), []
             case messages.ListLive():
                 return messages.LiveOperations(self._operations.live()), []
-            case messages.Shutdown():
+            case messages.Shutdown(epoch):
+                if epoch is not None and epoch < self._journal.epoch:
+                    return Refused("STALE_EPOCH", "", self._journal.epoch), []
                 self.shut_down = True
             case _:
                 return Refused("INVALID", "not a request", 0), []
@@ -120,6 +122,8 @@ class Answers:
     def _raise_epoch(self, epoch: int) -> Done | Refused:
         if epoch < self._journal.epoch:
             return Refused("STALE_EPOCH", "", self._journal.epoch)
+        if epoch > self._journal.epoch:
+            self._thaw()  # whoever froze it may be stalled for long, and what he does under it is refused anyway
         self._journal.raise_epoch(epoch)
         return Done()
 
@@ -142,6 +146,12 @@ class Answers:
             return Refused("FROZEN", "a snapshot is being taken", 0)
         self._frozen_by = connection
         self._stopped = processes.stop_all()
+        return Done()
+
+    def _end_freeze(self, connection: Connection) -> Done | Refused:
+        if self._frozen_by is not connection:
+            return Refused("FROZEN", "the freeze has not held until now", 0)
+        self._thaw()
         return Done()
 
     def _thaw(self) -> None:

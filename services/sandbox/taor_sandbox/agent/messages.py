@@ -56,7 +56,7 @@ class Kill(NamedTuple):
 
 
 class RaiseEpoch(NamedTuple):
-    """Refuse lower epochs from now on. Reply: Done or Refused."""
+    """Refuse lower epochs from now on, and end a freeze that one of them holds. Reply: Done or Refused."""
 
     epoch: int
 
@@ -110,7 +110,7 @@ class Freeze(NamedTuple):
 
 
 class Thaw(NamedTuple):
-    """End a freeze. Reply: Done."""
+    """End one's own freeze. Reply: Done, or Refused when it has not held until now."""
 
 
 class ListLive(NamedTuple):
@@ -118,7 +118,9 @@ class ListLive(NamedTuple):
 
 
 class Shutdown(NamedTuple):
-    """Kill everything and end. Reply: Done, before that."""
+    """Kill everything and end. Reply: Done, before that, or Refused where a higher epoch was seen; None always may."""
+
+    epoch: int | None = None
 
 
 class Done(NamedTuple):

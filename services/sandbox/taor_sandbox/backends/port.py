@@ -213,7 +213,9 @@ class Sandbox(Protocol):
         ...
 
     async def raise_epoch(self, epoch: int) -> None:
-        """Leave `epoch` inside: a lower one starts nothing any more. Raises `StaleEpoch` when a higher one is there."""
+        """Leave `epoch` inside: a lower one starts nothing any more, pauses nothing, and its freeze is over.
+
+        Raises `StaleEpoch` when a higher one is there."""
         ...
 
     async def write_nonce(self, nonce: str) -> None:
@@ -328,8 +330,10 @@ class Backend(Protocol):
         """A handle on a sandbox; a paused one is woken. Raises `SandboxGone` or `SandboxUnreachable`."""
         ...
 
-    async def pause(self, provider_id: str) -> None:
-        """End its use of CPU and memory, keep its files and journal; what ran may be Dead afterwards."""
+    async def pause(self, provider_id: str, epoch: int) -> None:
+        """End its use of CPU and memory, keep its files and journal; what ran may be Dead afterwards.
+
+        Raises `StaleEpoch`, and ends nothing, where a higher epoch is inside: somebody else works there by now."""
         ...
 
     async def destroy(self, provider_id: str) -> None:

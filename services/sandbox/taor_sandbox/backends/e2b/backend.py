@@ -57,12 +57,15 @@ class E2BBackend:
         """A handle on a sandbox; a paused one is resumed."""
         return await self._attach(provider_id, Limits())
 
-    async def pause(self, provider_id: str) -> None:
-        """End what runs inside, write the disk out, and pause: so a resume has nothing to lose but memory."""
+    async def pause(self, provider_id: str, epoch: int) -> None:
+        """End what runs inside, write the disk out, and pause: so a resume has nothing to lose but memory.
+
+        E2B knows no epochs. Whoever stalls between the last two steps pauses what a newer owner has woken meanwhile:
+        with its memory, so that his commands go on at his next call."""
         if (await self._info(provider_id)).state is SandboxState.PAUSED:
             return
         with suppress(SandboxUnreachable):
-            await self._quiet(provider_id)
+            await self._quiet(provider_id, epoch)
         await patiently(lambda: AsyncSandbox.pause(provider_id, **self._options))
 
     async def destroy(self, provider_id: str) -> None:
@@ -143,13 +146,13 @@ class E2BBackend:
             raise
         return sandbox
 
-    async def _quiet(self, provider_id: str) -> None:
+    async def _quiet(self, provider_id: str, epoch: int) -> None:
         connected = await patiently(
             lambda: AsyncSandbox.connect(provider_id, self._settings.lifetime_seconds, **self._options)
         )
         sandbox = E2BSandbox(connected, self._settings.lease_seconds)
         try:
-            await sandbox.shut_down()
+            await sandbox.shut_down(epoch)
             with translated():
                 await connected.commands.run("sync", user="root", cwd="/", timeout=_END_SECONDS)
         finally:

@@ -155,10 +155,10 @@ class E2BSandbox:
         """Hold a freeze; it ends by itself soon after this service has fallen silent."""
         return freezing.frozen(self, self._lease_seconds)
 
-    async def shut_down(self) -> None:
-        """End the agent and all that runs inside; the files stay."""
+    async def shut_down(self, epoch: int) -> None:
+        """End the agent and all that runs inside; the files stay. Raises StaleEpoch where a higher one is inside."""
         with contextlib.suppress(SandboxUnreachable):  # the bridge dies with what it asks to end
-            async with self.opened(messages.Shutdown()) as bridge:
+            async with self.opened(messages.Shutdown(epoch)) as bridge:
                 await bridge.only()
 
     async def close(self) -> None:

@@ -68,11 +68,11 @@ class LocalBackend:
         await sandbox.open_outlet()
         return sandbox
 
-    async def pause(self, provider_id: str) -> None:
+    async def pause(self, provider_id: str, epoch: int) -> None:
         """End the agent and all that it started; the folder stays."""
-        await self._gateway.shut(provider_id)
-        async with ended(self._shelf.folder(provider_id)):
+        async with ended(self._shelf.folder(provider_id), epoch):
             self._launcher.reap()
+            await self._gateway.shut(provider_id)
 
     async def destroy(self, provider_id: str) -> None:
         """End the agent, take the folder off the shelf in one step, delete it."""

@@ -48,15 +48,17 @@ async def connect(launcher: Launcher, folder: Folder) -> Link:
 
 
 @contextlib.asynccontextmanager
-async def ended(folder: Folder) -> AsyncIterator[None]:
-    """End the agent with all that runs inside; while this is held, no new one can be started."""
+async def ended(folder: Folder, epoch: int | None = None) -> AsyncIterator[None]:
+    """End the agent with all that runs inside; while this is held, no new one can be started.
+
+    Raises StaleEpoch, and ends nothing, when the agent has seen a higher epoch than one that is named."""
     begun = time.monotonic()
     state = folder.read_state()
     while (lock := folder.try_lock()) is None:
         waited = time.monotonic() - begun
         if waited > _END_SECONDS:
             raise SandboxUnreachable(f"the processes of {state.key} did not end")
-        await _ask_to_end(folder)
+        await _ask_to_end(folder, epoch)
         if waited > _PATIENCE_SECONDS:
             _kill(state)
         await asyncio.sleep(_POLL_SECONDS)
@@ -129,14 +131,14 @@ async def _greet(link: Link) -> Link:
     return link
 
 
-async def _ask_to_end(folder: Folder) -> None:
+async def _ask_to_end(folder: Folder, epoch: int | None) -> None:
     try:
         link = Link.connect(folder)
     except SandboxUnreachable:
         return
     try:
         with contextlib.suppress(SandboxUnreachable):  # it hangs up as it ends
-            await link.call(messages.Done, messages.Shutdown(), seconds=_PATIENCE_SECONDS)
+            await link.call(messages.Done, messages.Shutdown(epoch), seconds=_PATIENCE_SECONDS)
     finally:
         link.close()
 
