@@ -1,12 +1,16 @@
 """Previews: a browser's view into a sandbox."""
 
 import asyncio
+import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+import aiohttp
 import grpc
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
+from taor_sandbox.tokens import Tokens, read
 from tests.service.sandbox.harness import Harness, reason_of
 
 SERVER = """
@@ -36,6 +40,24 @@ class Handler(socketserver.StreamRequestHandler):
                 break
         while message := self.rfile.readline():
             self.wfile.write(message.strip()[::-1] + b"\n")
+socketserver.ThreadingTCPServer(("127.0.0.1", 8000), Handler).serve_forever()
+"""
+# The server's half of RFC 6455 for one short message: it answers the handshake, and sends back what it was told.
+ECHO = r"""
+import base64, hashlib, socketserver
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        head = iter(self.rfile.readline, b"\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in head)}
+        if b"sec-websocket-key" not in headers:
+            return
+        proof = hashlib.sha1(headers[b"sec-websocket-key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+        self.wfile.write(b"Sec-WebSocket-Accept: " + base64.b64encode(proof) + b"\r\n\r\n")
+        while frame := self.rfile.read(2):
+            mask, masked = self.rfile.read(4), self.rfile.read(frame[1] & 127)
+            message = bytes(byte ^ mask[at % 4] for at, byte in enumerate(masked))
+            self.wfile.write(bytes((frame[0], len(message))) + message)
 socketserver.ThreadingTCPServer(("127.0.0.1", 8000), Handler).serve_forever()
 """
 KNOCK = "import socket; socket.create_connection(('127.0.0.1', 8000)).close()"
@@ -88,6 +110,30 @@ async def test_another_protocol_passes_through(harness: Harness) -> None:
         writer.write(b"abc\n")
         assert await reader.readline() == b"cba\n"
     writer.close()
+
+
+async def test_a_web_socket_passes_through(harness: Harness) -> None:
+    parts = urlsplit(await serve(harness, ECHO))
+    headers = {"Host": parts.netloc, "Origin": f"http://{parts.netloc}"}
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"http://127.0.0.1:{parts.port}/live", headers=headers) as web_socket,
+    ):
+        for message in ("hello", "again"):
+            await web_socket.send_str(message)
+            assert await web_socket.receive_str(timeout=10) == message
+
+
+async def test_an_address_ends_with_its_time(harness: Harness) -> None:
+    url = await serve(harness, SERVER)
+    granted = read(urlsplit(url).netloc.partition(".")[0])
+    assert granted is not None
+    assert 3600 < granted.expires_at - time.time() < 7 * 86_400
+    over = replace(granted, expires_at=int(time.time()) - 1)
+    host = f"{Tokens(harness.config.token).make('local', over)}.localhost:{urlsplit(url).port}"
+    answer = await ask(url, host=host)
+    assert answer.startswith("HTTP/1.1 410")
+    assert "expired" in answer
 
 
 async def test_only_addresses_that_were_given_out_lead_anywhere(harness: Harness) -> None:

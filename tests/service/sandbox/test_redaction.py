@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
 from tests.service.sandbox.harness import Harness
@@ -28,21 +27,19 @@ async def test_output_of_commands_is_redacted_on_both_streams(harness: Harness) 
     await _nothing_leaks(harness, said, failed)
 
 
-@pytest.mark.parametrize(
-    "tool",
-    [
+async def test_files_and_names_are_redacted_also_where_a_tool_fails(harness: Harness) -> None:
+    await files_with_a_secret(harness)
+    missed = pb.EditFile.Replacement(old_text="above\nno", new_text="x")
+    tools: list[dict[str, Any]] = [
         {"read_file": pb.ReadFile(path="config")},
         {"grep": pb.Grep(pattern="key")},
         {"glob": pb.Glob(pattern="names/*")},
-        {"edit_file": pb.EditFile(path="config", edits=[pb.EditFile.Replacement(old_text="above\nno", new_text="x")])},
-    ],
-    ids=["read_file", "grep", "glob", "edit_file"],
-)
-async def test_files_and_names_are_redacted_also_where_a_tool_fails(harness: Harness, tool: dict[str, Any]) -> None:
-    await files_with_a_secret(harness)
-    result = await harness.run(harness.request(2, **tool))
-    assert SHOWN in result.text
-    await _nothing_leaks(harness, result)
+        {"edit_file": pb.EditFile(path="config", edits=[missed])},
+    ]
+    for sequence, tool in enumerate(tools, start=2):
+        result = await harness.run(harness.request(sequence, **tool))
+        assert SHOWN in result.text, tool
+        await _nothing_leaks(harness, result)
 
 
 async def _nothing_leaks(harness: Harness, *results: pb.ToolResult) -> None:
