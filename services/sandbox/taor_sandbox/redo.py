@@ -1,16 +1,22 @@
-"""Does again what was done in a lost sandbox and is not in the snapshot under the new one, in the order of the log."""
+"""Does again what was done in a lost sandbox and is not in the snapshot under the new one, in the order of the log.
+
+Compared is how each command ended, what each file tool said, and the hash of the tree wherever a walk has noted one
+after that operation: that of a snapshot which could not be stored, or turned out bad. A hash after every turn would
+need a walk after every turn, and snapshots are taken that often anyway.
+"""
 
 import logging
 
 from taor_sandbox.backends.errors import JournalWiped
 from taor_sandbox.backends.port import Sandbox
-from taor_sandbox.errors import AttachSuperseded
+from taor_sandbox.errors import AttachSuperseded, SnapshotFailed
 from taor_sandbox.outcome import FailureCode, Outcome, ToolFailed
 from taor_sandbox.records import Build, DoneOperation, OperationState
 from taor_sandbox.store.operations import Operations
 from taor_sandbox.tools import effects
 from taor_sandbox.tools.effects import Effect, Ended
 from taor_sandbox.tools.inputs import Bash
+from taor_sandbox.tree import take_stock
 
 _BATCH = 16
 _NOT_REPEATABLE = (FailureCode.TIMEOUT, FailureCode.CANCELLED, FailureCode.LIMIT)
@@ -39,11 +45,22 @@ class Redo:
         cwd = await self._operations.cwd(build.key, operation.position)
         effect = Effect(operation.op_id, build.fence.epoch, build.nonce_text, cwd, operation.input)
         claims, again = await self._run(sandbox, effect)
-        if again is None or not _same(operation, again):
+        if again is None or not (_same(operation, again) and await self._left_the_same_tree(build, sandbox, operation)):
             return False
         if not await self._operations.record_redone(build, operation.op_id, claims):
             raise AttachSuperseded()
         return True
+
+    async def _left_the_same_tree(self, build: Build, sandbox: Sandbox, operation: DoneOperation) -> bool:
+        """Whether the files are as they were noted after this operation, if they were noted."""
+        noted = await self._operations.tree_after(build, operation.position)
+        if noted is None:
+            return True
+        try:
+            return (await take_stock(sandbox)).tree_sha256 == noted
+        except SnapshotFailed as error:
+            _log.warning("what was done again cannot be compared", exc_info=error)
+            return False
 
     async def _run(self, sandbox: Sandbox, effect: Effect) -> tuple[int, Outcome | None]:
         try:
@@ -64,6 +81,10 @@ class Redo:
 
 
 def _same(operation: DoneOperation, again: Outcome) -> bool:
-    """A background command counts as done again once it was started; when it ends is its own affair."""
-    is_background = isinstance(operation.input, Bash) and operation.input.background
-    return is_background or again.like(operation.outcome)
+    """A background command counts as done again once it was started; when it ends is its own affair.
+
+    What a file tool says depends on the files alone; what a command says may hold times.
+    """
+    if isinstance(operation.input, Bash):
+        return operation.input.background or again.like(operation.outcome)
+    return again.like(operation.outcome) and again.text == operation.outcome.text

@@ -136,6 +136,39 @@ async def test_from_the_first_difference_on_effects_are_lost_and_every_attach_sa
     assert (await harness.snapshot()).covers_log_sequence == 3
 
 
+@pytest.mark.parametrize(("command", "comes_out_the_same"), [("echo b > b", True), ("echo $RANDOM$RANDOM > b", False)])
+async def test_a_redo_is_compared_with_the_tree_of_a_snapshot_that_could_not_be_stored(
+    harness: Harness, command: str, comes_out_the_same: bool
+) -> None:
+    """The command ends the same way each time: only the files can tell."""
+    await harness.attach()
+    await harness.write(1, "a", "kept\n")
+    await harness.snapshot()
+    away = harness.config.blobs.rename(harness.config.blobs.with_name("away"))
+    harness.config.blobs.write_text("a file where the store's folder should be")
+    await harness.bash(2, command)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await harness.snapshot()
+    harness.config.blobs.unlink()
+    away.rename(harness.config.blobs)
+    await harness.write(3, "c", "c\n")
+    await harness.lose_sandbox()
+    attached = await harness.attach(tail_sequence=2)
+    state = pb.Operation.DONE if comes_out_the_same else pb.Operation.LOST
+    assert [each.state for each in attached.operations] == [state, state]
+
+
+async def test_what_a_file_tool_says_again_is_compared(harness: Harness) -> None:
+    """Here the file was there before, for a reason that is not in the journal; in the new sandbox it is not."""
+    await harness.attach()
+    await harness.bash(1, "true")
+    await harness.touch("b")
+    await harness.write(2, "b", "b\n")
+    await harness.lose_sandbox()
+    attached = await harness.attach(tail_sequence=1)
+    assert [each.state for each in attached.operations] == [pb.Operation.DONE, pb.Operation.LOST]
+
+
 async def test_an_operation_that_was_starting_runs_in_the_new_sandbox(harness: Harness) -> None:
     await harness.attach()
     await harness.write(1, "f", "x")

@@ -40,6 +40,14 @@ SELECT op_id, log_sequence, block, tool, input, {_OUTCOME_COLUMNS} FROM operatio
 WHERE tenant_id = $1 AND build_id = $2 AND state = 'DONE' AND generation < $3 AND (log_sequence, block) > ($4, $5)
 ORDER BY log_sequence, block LIMIT $6
 """
+# What runs in the background changes files in its own time: after such a command no tree is like another.
+_TREE_AFTER = """
+SELECT tree_sha256 FROM snapshots
+WHERE tenant_id = $1 AND build_id = $2 AND covers_sequence = $3 AND covers_block = $4 AND generation < $5
+  AND NOT EXISTS (SELECT FROM operations WHERE tenant_id = $1 AND build_id = $2 AND tool = 'bash'
+                  AND (log_sequence, block) <= ($3, $4) AND (input::jsonb ->> 'background')::boolean)
+ORDER BY created_at DESC LIMIT 1
+"""
 _CWD = """
 SELECT cwd FROM operations
 WHERE tenant_id = $1 AND build_id = $2 AND cwd IS NOT NULL AND state <> 'LOST' AND (log_sequence, block) < ($3, $4)
@@ -143,6 +151,11 @@ class Operations:
         return [
             DoneOperation(row["op_id"], _position(row), parse(row["tool"], row["input"]), _outcome(row)) for row in rows
         ]
+
+    async def tree_after(self, build: Build, position: Position) -> bytes | None:
+        """The hash of the tree that a walk in an older generation noted after an operation; None when none did."""
+        noted: bytes | None = await self._pool.fetchval(_TREE_AFTER, *build.key, *position, build.generation)
+        return noted
 
     async def record_redone(self, build: Build, op_id: str, claims: int) -> bool:
         """Note that an effect is present again; False when overtaken."""
