@@ -68,6 +68,7 @@ class ForkOrder:
     model: str
     instruction: str
     tier: str
+    redo: bool = False
 
 
 class Forks:
@@ -90,6 +91,7 @@ class Forks:
             model=order.model,
             instruction=order.instruction,
             tier=order.tier,
+            redo=order.redo,
         )
         return translate.build((await self._stub.ForkBuild(request)).build)
 

@@ -38,11 +38,12 @@ async def turns(invocation: Invocation, *, name: str) -> None:
 @click.option("--instruction", default="", help="What the agent is told before it goes on.")
 @click.option("--model", default="", help="A model that the plan allows; default: that of the build.")
 @click.option("--tier", default="", help="The user's plan, if it has changed since.")
+@click.option("--redo", is_flag=True, help="Take any turn: run the tool calls since the last snapshot before it again.")
 @click.option("--request-id", help="Makes the command safe to repeat: the same id and order give the same build.")
 @click.option("--follow/--no-follow", default=True, help="Follow it to its end, or print its id and return.")
 @anywhere
 async def fork(
-    invocation: Invocation, *, name: str, at_turn: int, request_id: str | None, follow: bool, **how: str
+    invocation: Invocation, *, name: str, at_turn: int, redo: bool, request_id: str | None, follow: bool, **how: str
 ) -> None:
     """Start a new build from a turn of another one: its history up to there, and its files as they stood then.
 
@@ -64,7 +65,7 @@ async def fork(
     endpoints = invocation.endpoints()
     async with connect(endpoints) as clients:
         build_id = await Orchestrator(clients.orchestrator).find(name)
-        order = ForkOrder(request_id or str(uuid.uuid4()), build_id, at_turn, **how)
+        order = ForkOrder(request_id or str(uuid.uuid4()), build_id, at_turn, **how, redo=redo)
         forked = await Forks(clients.orchestrator).fork(order)
         if not follow:
             invocation.output.say(forked.build_id)

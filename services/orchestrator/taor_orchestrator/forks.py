@@ -17,7 +17,7 @@ from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.clients.forks import InheritanceClient
 from taor_orchestrator.errors import ForkFailed
 from taor_orchestrator.history import History
-from taor_orchestrator.lineage import KnownTurn, Lineage
+from taor_orchestrator.lineage import Lineage
 from taor_orchestrator.ports import DependencyDown
 from taor_orchestrator.store.builds import BuildStore, NewBuild, Request
 from taor_orchestrator.store.failures import dependable
@@ -40,6 +40,8 @@ class Order:
     model: str
     tier: str
     instruction: str
+    redo: bool
+    """Whether tool calls may be run again, where no snapshot holds the files."""
 
 
 class Forks:
@@ -99,7 +101,7 @@ class Forks:
 
     async def _begin(self, tenant_id: str, order: Order, request: Request) -> str:
         build = await self._lineage.build(tenant_id, order.build_id)
-        known = await self._lineage.kept(tenant_id, build, order.at_turn)
+        known = await self._lineage.turn(tenant_id, build, order.at_turn, must_be_kept=not order.redo)
         build_id, home = self._ids.uuid7(), known.home
         tier, model = order.tier or build.tier, order.model or build.model
         admission = await self._admission.admit(build_id, build.user_id, tier, model)
@@ -117,7 +119,8 @@ class Forks:
             origin_build_id=home.build_id,
             origin_turn=order.at_turn,
         )
-        return await self._store.begin(new_build, _point(known), order.instruction, request)
+        point = ForkPoint(home.build_id, known.turn.log_sequence, known.turn.head, order.redo)
+        return await self._store.begin(new_build, point, order.instruction, request)
 
     async def _finish(self, forking: Forking) -> None:
         """Pin, copy, ticket; every step finds what was done of it before."""
@@ -129,7 +132,3 @@ class Forks:
             raise
         history = await self._inheritance.history(forking.build_id)
         await self._store.ticket(forking, documents_of(History(history.entries[: forking.point.head])))
-
-
-def _point(known: KnownTurn) -> ForkPoint:
-    return ForkPoint(known.home.build_id, known.turn.log_sequence, known.turn.head)

@@ -56,11 +56,11 @@ class Lineage:
         homes = [(home, await self._inheritance.shelf(home.build_id)) for home in await self._homes(tenant_id, build)]
         return [_known(turn, homes) for turn in closed_turns(history)]
 
-    async def kept(self, tenant_id: str, build: StoredBuild, number: int) -> KnownTurn:
-        """One turn with its files; raises `TurnNotKept`, which names those that could be had."""
+    async def turn(self, tenant_id: str, build: StoredBuild, number: int, *, must_be_kept: bool = True) -> KnownTurn:
+        """One closed turn, as a rule with its files; raises `TurnNotKept`, which names those that could be had."""
         turns = await self.turns(tenant_id, build)
         for known in turns:
-            if known.is_kept and known.turn.number == number:
+            if known.turn.number == number and (known.is_kept or not must_be_kept):
                 return known
         kept = in_ranges(known.turn.number for known in turns if known.is_kept)
         why = "its files are not kept" if number <= len(turns) else "it is not closed yet, or was never taken"
@@ -74,7 +74,7 @@ class Lineage:
         if builds[0].project_id != builds[1].project_id:
             raise ProjectMismatch("the builds are of different projects; compare turns of one project")
         first, second = [
-            await self.kept(tenant_id, build, each.number) for build, each in zip(builds, (before, after), strict=True)
+            await self.turn(tenant_id, build, each.number) for build, each in zip(builds, (before, after), strict=True)
         ]
         return await self._inheritance.difference(first.moment, second.moment)
 

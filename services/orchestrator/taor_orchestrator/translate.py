@@ -157,9 +157,8 @@ def fork_of(message: pb.ForkBuildRequest) -> tuple[Request, Order]:
         within(field, getattr(message, field), max_bytes=MAX_ID_BYTES)
     if "\0" in within("instruction", message.instruction, max_bytes=MAX_TEXT_BYTES):
         raise FieldInvalid("instruction", "instruction must not contain NUL characters")
-    order = Order(build_id, at_turn, message.model, message.tier, message.instruction)
-    content = (build_id, at_turn, message.model, message.tier, message.instruction)
-    return request_of("ForkBuild", message.request_id, *content), order
+    content = (build_id, at_turn, message.model, message.tier, message.instruction, message.redo)
+    return request_of("ForkBuild", message.request_id, *content), Order(*content)
 
 
 def turns_of(message: pb.DiffTurnsRequest) -> tuple[NamedTurn, NamedTurn]:

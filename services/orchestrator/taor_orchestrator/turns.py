@@ -47,12 +47,11 @@ class Kept:
     covers_sequence: int
     next_sequence: int
     """The log entry of the next operation; 0 when there is none."""
-    is_inherited: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The snapshots of a build, and the log entry of its own first operation; 0 when there is none."""
+    """The snapshots of a build, and the log entry of its first operation; 0 when there is none."""
 
     kept: tuple[Kept, ...]
     first_sequence: int
@@ -64,8 +63,7 @@ class Shelf:
             each.covers_sequence <= at and (at < each.next_sequence or not each.next_sequence) for each in self.kept
         ):
             return True
-        began_empty = not any(each.is_inherited for each in self.kept)
-        return began_empty and (at < self.first_sequence or not self.first_sequence)
+        return at < self.first_sequence or not self.first_sequence
 
 
 class ChangeKind(enum.Enum):

@@ -13,15 +13,15 @@ class Forks:
     def __init__(self, rows: ForkRows) -> None:
         self._rows = rows
 
-    async def pin(self, key: BuildKey, project_id: str, origin: Moment) -> Snapshot | None:
-        """Give a new build the files of a moment, once; what it begins with, or None for no files.
+    async def pin(self, key: BuildKey, project_id: str, origin: Moment, *, redo: bool) -> Snapshot | None:
+        """Give a new build the files of a moment, once; the snapshot that it begins with, or None for no files.
 
-        Raises NoSnapshot, ProjectMismatch or ForkConflict.
+        Where no snapshot holds them, and `redo` is wished, its first sandbox runs the operations since an older one
+        again. Raises NoSnapshot, ProjectMismatch or ForkConflict.
         """
-        match await self._rows.pin(key, project_id, origin):
+        match await self._rows.pin(key, project_id, origin, redo=redo):
             case PinVerdict.PINNED:
-                _, snapshot = await self._rows.files_at(Moment(key, origin.log_sequence))
-                return snapshot
+                return await self._rows.inherited(key)
             case PinVerdict.NO_SNAPSHOT:
                 raise NoSnapshot(origin.key.build_id, origin.log_sequence)
             case PinVerdict.PROJECT_MISMATCH:

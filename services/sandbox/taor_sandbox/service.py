@@ -145,7 +145,7 @@ class SandboxService(SandboxServiceServicer):
         key = _key(request.build_id)
         project_id = require_text("project_id", request.project_id, max_bytes=_MAX_ID_BYTES)
         origin = translate.moment(key.tenant_id, request.origin_build_id, request.log_sequence)
-        pinned = await self._rooms.forks.pin(key, project_id, origin)
+        pinned = await self._rooms.forks.pin(key, project_id, origin, redo=request.redo)
         return pb.PinSnapshotResponse(snapshot=translate.snapshot(pinned) if pinned else None)
 
     async def DiffSnapshots(self, request: pb.DiffSnapshotsRequest, context: Context) -> pb.DiffSnapshotsResponse:

@@ -206,6 +206,20 @@ MUTANTS = [
         forks.test_half_of_an_answer_is_no_moment,
     ),
     Mutant(
+        "what never came to its end is redone",
+        "forks",
+        " AND state <> 'DONE')",
+        " AND false)",
+        forks.test_what_never_came_to_its_end_cannot_be_redone,
+    ),
+    Mutant(
+        "a redo begins from whatever snapshot there is",
+        "forks",
+        "ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT 1 FOR SHARE;",
+        "ORDER BY covers_sequence, covers_block LIMIT 1 FOR SHARE;",
+        forks.test_what_no_snapshot_holds_is_redone_from_the_newest_before_it,
+    ),
+    Mutant(
         "a fork forgets what was lost",
         "forks",
         "AND (o.state = 'LOST' OR ",

@@ -92,6 +92,8 @@ async def test_a_fork_is_of_a_kept_turn_and_refused_otherwise(neighbours: Neighb
         assert (await _refused(orchestrator, order(origin, model="no-such"))).reason == "MODEL_UNKNOWN"
         assert (await _refused(orchestrator, order(str(uuid.uuid4())))).reason == "BUILD_NOT_FOUND"
         assert await neighbours.forks_of(origin) == []
+        redone = (await orchestrator.ForkBuild(order(origin, at_turn=2, request_id="redo", redo=True))).build
+        assert (redone.state, redone.origin_turn) == (pb.Build.QUEUED, 2)
         await neighbours.sandbox.snapshot()
         turns = (await orchestrator.ListTurns(pb.ListTurnsRequest(build_id=origin))).turns
         assert [each.kept for each in turns] == [True, True, True]

@@ -21,8 +21,10 @@ async def rows(migrated_database: MigratedDatabase) -> AsyncIterator[Rows]:
         yield rows
 
 
-async def pin(rows: Rows, sequence: int, *, fork: BuildKey = FORK, project: str = "p") -> PinVerdict:
-    return await ForkRows(rows.pool, rows.snapshots).pin(fork, project, Moment(KEY, sequence))
+async def pin(
+    rows: Rows, sequence: int, *, fork: BuildKey = FORK, project: str = "p", redo: bool = False
+) -> PinVerdict:
+    return await ForkRows(rows.pool, rows.snapshots).pin(fork, project, Moment(KEY, sequence), redo=redo)
 
 
 async def files_at(rows: Rows, sequence: int, key: BuildKey = KEY) -> str:
@@ -101,7 +103,6 @@ async def test_a_fork_knows_where_the_next_command_starts_and_what_was_lost(rows
     assert [(each.position.log_sequence, each.state) for each in told] == [(2, OperationState.LOST)]
     assert await rows.operations.cwd(FORK, Position(9, 0)) == "/workspace"
     assert (await rows.snapshots.covered(FORK)).position == Position(4, 0)
-    assert await rows.snapshots.first_sequence(FORK) == 0, "none of them is its own"
     fork = await rows.builds.get(FORK)
     assert fork is not None
     assert (fork.state, fork.generation, fork.fence.epoch) == (BuildState.FENCED, 0, 0)
@@ -118,6 +119,42 @@ async def test_the_first_generation_of_a_fork_redoes_nothing_of_its_origin(rows:
     assert planned is not None
     assert (planned.generation, planned.snapshot_id, planned.base) == (1, "three", Position(3, 0))
     assert await rows.operations.to_redo(planned, 100) == []
+
+
+async def test_what_no_snapshot_holds_is_redone_from_the_newest_before_it(rows: Rows) -> None:
+    for sequence in (3, 5):
+        await rows.run(sequence)
+        assert await rows.snapshot(str(sequence))
+    await rows.run(7)
+    await rows.run(9)
+    assert await pin(rows, 7) is PinVerdict.NO_SNAPSHOT
+    assert await pin(rows, 7, redo=True) is PinVerdict.PINNED
+    fork = await rows.builds.get(FORK)
+    assert fork is not None
+    assert await rows.builds.plan(fork)
+    planned = await rows.builds.get(FORK)
+    assert planned is not None
+    assert (planned.snapshot_id, planned.base) == ("5", Position(5, 0))
+    assert [each.op_id for each in await rows.operations.to_redo(planned, 100)] == ["r/7/0"]
+    assert [await files_at(rows, sequence, FORK) for sequence in (6, 7)] == ["NONE", "NONE"], "not before it is redone"
+    assert await rows.snapshots.first_sequence(FORK) == 5
+
+
+async def test_without_any_snapshot_everything_is_redone(rows: Rows) -> None:
+    await rows.run(3)
+    await rows.run(5)
+    assert await pin(rows, 4, redo=True) is PinVerdict.PINNED
+    assert [each.position for each in await rows.operations.page(FORK, Position(0, 0), 9)] == [Position(3, 0)]
+    assert await rows.snapshots.list(FORK, 9) == []
+    assert await files_at(rows, 4, FORK) == "NONE"
+
+
+async def test_what_never_came_to_its_end_cannot_be_redone(rows: Rows) -> None:
+    await rows.run(3)
+    await rows.begin(5)
+    assert await pin(rows, 5, redo=True) is PinVerdict.NO_SNAPSHOT
+    assert await rows.builds.get(FORK) is None
+    assert await pin(rows, 4, redo=True) is PinVerdict.PINNED
 
 
 async def test_what_came_before_a_fork_is_for_its_origin_to_tell(rows: Rows) -> None:

@@ -65,6 +65,25 @@ async def test_a_fork_is_refused_where_no_snapshot_is_and_made_once(harness: Har
     assert reason_of(refused) == "PROJECT_MISMATCH"
 
 
+async def test_what_no_snapshot_holds_is_done_again_and_what_differs_is_told(harness: Harness) -> None:
+    await harness.attach()
+    await harness.bash(3, "mkdir sub; cd sub; echo one > log")
+    await harness.bash(5, "echo two >> log; exit 3")
+    await harness.bash(7, "echo $RANDOM-$RANDOM >> log; exit $((RANDOM % 200 + 1))")
+    await harness.bash(9, "echo four >> log")
+    origin = harness.build_id
+    right, wrong = await _fork(harness, at=6, redo=True), await _fork(harness, at=9, redo=True)
+    _become(harness, right)
+    attached = await harness.attach(tail_sequence=6)
+    assert [each.state for each in attached.operations] == []
+    assert (await harness.bash(8, "cat log; pwd")).text == "one\ntwo\n/workspace/sub\n"
+    _become(harness, wrong)
+    attached = await harness.attach(tail_sequence=10)
+    lost = [(each.log_sequence, each.state) for each in attached.operations]
+    assert lost == [(7, pb.Operation.LOST), (9, pb.Operation.LOST)]
+    assert {each.op_id.split("/")[0] for each in attached.operations} == {origin}
+
+
 async def test_two_moments_differ_by_what_was_added_changed_and_removed(harness: Harness) -> None:
     await harness.attach()
     await harness.bash(3, "printf 'a\\nb\\n' > text; printf 'x\\0y' > binary; echo old > gone; echo s > same; mkdir d")
@@ -100,12 +119,12 @@ async def test_two_moments_differ_by_what_was_added_changed_and_removed(harness:
     assert reason_of(refused) == "NO_SNAPSHOT"
 
 
-async def _fork(harness: Harness, at: int) -> str:
+async def _fork(harness: Harness, at: int, *, redo: bool = False) -> str:
     """A new build with the files as they stood after that entry."""
     build_id = str(uuid.uuid4())
     await harness.stub.PinSnapshot(
         pb.PinSnapshotRequest(
-            build_id=build_id, origin_build_id=harness.build_id, project_id="project", log_sequence=at
+            build_id=build_id, origin_build_id=harness.build_id, project_id="project", log_sequence=at, redo=redo
         )
     )
     return build_id

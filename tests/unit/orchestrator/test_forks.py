@@ -160,9 +160,8 @@ async def test_a_shelf_knows_the_turns_whose_files_it_has() -> None:
 
     assert has(Shelf((), 0)) == list(range(3, 12)), "nothing was ever changed"
     assert has(Shelf((), 6)) == [3, 4, 5]
-    assert has(Shelf((Kept(9, 0, is_inherited=False), Kept(5, 7, is_inherited=False)), 5)) == [3, 4, 5, 6, 9, 10, 11]
-    assert has(Shelf((Kept(7, 7, is_inherited=False),), 3)) == [], "half of an answer is no turn"
-    assert has(Shelf((Kept(4, 8, is_inherited=True),), 8)) == [4, 5, 6, 7], "a fork began with files"
+    assert has(Shelf((Kept(9, 0), Kept(5, 7)), 5)) == [3, 4, 5, 6, 9, 10, 11]
+    assert has(Shelf((Kept(7, 7),), 3)) == [], "half of an answer is no turn"
 
 
 def _turn(at: int) -> Turn:

@@ -53,10 +53,7 @@ class InheritanceClient:
     async def shelf(self, build_id: str) -> Shelf:
         """The snapshots of a build."""
         listed = await self._sandbox.ListSnapshots(sandbox_pb2.ListSnapshotsRequest(build_id=build_id))
-        kept = (
-            Kept(each.covers_log_sequence, each.next_log_sequence, is_inherited=each.generation == 0)
-            for each in listed.snapshots
-        )
+        kept = (Kept(each.covers_log_sequence, each.next_log_sequence) for each in listed.snapshots)
         return Shelf(tuple(kept), listed.first_log_sequence)
 
     async def pin(self, fork: Forking) -> None:
@@ -66,6 +63,7 @@ class InheritanceClient:
             origin_build_id=fork.point.origin_build_id,
             project_id=fork.project_id,
             log_sequence=fork.point.answer_sequence,
+            redo=fork.point.redo,
         )
         try:
             await self._sandbox.PinSnapshot(request)

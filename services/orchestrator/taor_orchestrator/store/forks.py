@@ -15,8 +15,8 @@ from taor_orchestrator.store.builds import BuildStore, NewBuild, Request, insert
 from taor_orchestrator.store.payloads import plain
 
 INSERT_FORK = """
-    INSERT INTO forks (build_id, tenant_id, origin_build_id, answer_sequence, head, instruction)
-    VALUES ($1, $2, $3, $4, $5, $6)"""
+    INSERT INTO forks (build_id, tenant_id, origin_build_id, answer_sequence, head, redo, instruction)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)"""
 TELL_FORKED = """
     WITH told AS (
         UPDATE builds SET event_sequence = 1 WHERE build_id = $1
@@ -26,7 +26,7 @@ TELL_FORKED = """
     SELECT build_id, 1, tenant_id, 0, 0,
            json_build_object('kind', 'forked', 'origin_build_id', origin_build_id, 'turn', origin_turn)::text
     FROM told"""
-_COLUMNS = "b.tenant_id, f.build_id, f.origin_build_id, b.project_id, f.answer_sequence, f.head"
+_COLUMNS = "b.tenant_id, f.build_id, f.origin_build_id, b.project_id, f.answer_sequence, f.head, f.redo"
 FORKING = f"""
     SELECT {_COLUMNS} FROM forks f JOIN builds b USING (build_id)
     WHERE b.tenant_id = $1 AND b.build_id = $2 AND b.state = 'FORKING'"""
@@ -40,11 +40,12 @@ FAIL = "SELECT fail_fork($1, $2)"
 
 @dataclass(frozen=True, slots=True)
 class ForkPoint:
-    """Where a fork begins: after the answer in an entry, with the log up to `head`."""
+    """Where a fork begins: after the answer in an entry, with the log up to `head`; whether files may be made again."""
 
     origin_build_id: str
     answer_sequence: int
     head: int
+    redo: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,11 @@ class ForkStore:
     async def begin(self, build: NewBuild, point: ForkPoint, instruction: str, request: Request) -> str:
         """Make the row of a fork under its request, in one transaction; the build that the request stands for."""
         build_id = UUID(build.build_id)
-        fork = (build.tenant_id, UUID(point.origin_build_id), point.answer_sequence, point.head, instruction)
+        at = (UUID(point.origin_build_id), point.answer_sequence, point.head, point.redo)
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await insert(connection, build, request)
-                await connection.execute(INSERT_FORK, build_id, *fork)
+                await connection.execute(INSERT_FORK, build_id, build.tenant_id, *at, instruction)
                 await connection.execute(TELL_FORKED, build_id)
             return build.build_id
         except asyncpg.UniqueViolationError:
@@ -109,5 +110,5 @@ class ForkStore:
 
 
 def _forking(row: asyncpg.Record) -> Forking:
-    point = ForkPoint(str(row["origin_build_id"]), row["answer_sequence"], row["head"])
+    point = ForkPoint(str(row["origin_build_id"]), row["answer_sequence"], row["head"], row["redo"])
     return Forking(row["tenant_id"], str(row["build_id"]), row["project_id"], point)

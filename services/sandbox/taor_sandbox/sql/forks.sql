@@ -5,34 +5,29 @@ CREATE OR REPLACE FUNCTION files_at(
     p_tenant text, p_build text, p_sequence bigint, OUT kind text, OUT snapshot_id text
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_origin text;
     v_fork_sequence bigint;
     last operations;
 BEGIN
-    SELECT origin_build_id, fork_sequence INTO v_origin, v_fork_sequence
-    FROM builds WHERE tenant_id = p_tenant AND build_id = p_build;
-    SELECT * INTO last FROM operations
-    WHERE tenant_id = p_tenant AND build_id = p_build AND log_sequence <= p_sequence AND log_sequence > v_fork_sequence
-    ORDER BY log_sequence DESC, block DESC LIMIT 1;
-    IF last.op_id IS NOT NULL THEN
-        snapshot_id := (SELECT s.snapshot_id FROM snapshots s
-                        WHERE s.tenant_id = p_tenant AND s.build_id = p_build AND s.state = 'PUBLISHED'
-                          AND (s.covers_sequence, s.covers_block) = (last.log_sequence, last.block)
-                        ORDER BY s.published_at DESC LIMIT 1);
-        kind := CASE WHEN snapshot_id IS NULL THEN 'NONE' ELSE 'SNAPSHOT' END;
-    ELSIF p_sequence < v_fork_sequence THEN
-        kind := 'NONE';  -- before the fork: that is for the origin to tell
-    ELSE
-        snapshot_id := (SELECT s.snapshot_id FROM snapshots s
-                        WHERE s.tenant_id = p_tenant AND s.build_id = p_build AND s.generation = 0);
-        kind := CASE WHEN snapshot_id IS NULL THEN 'EMPTY' ELSE 'SNAPSHOT' END;
+    SELECT fork_sequence INTO v_fork_sequence FROM builds WHERE tenant_id = p_tenant AND build_id = p_build;
+    kind := 'NONE';
+    IF p_sequence < v_fork_sequence THEN
+        RETURN;  -- before the fork: that is for the origin to tell
     END IF;
+    SELECT * INTO last FROM operations
+    WHERE tenant_id = p_tenant AND build_id = p_build AND log_sequence <= p_sequence
+    ORDER BY log_sequence DESC, block DESC LIMIT 1;
+    snapshot_id := (SELECT s.snapshot_id FROM snapshots s
+                    WHERE s.tenant_id = p_tenant AND s.build_id = p_build AND s.state = 'PUBLISHED'
+                      AND (s.covers_sequence, s.covers_block) = (last.log_sequence, last.block)
+                    ORDER BY s.published_at DESC LIMIT 1);
+    kind := CASE WHEN snapshot_id IS NOT NULL THEN 'SNAPSHOT' WHEN last.op_id IS NULL THEN 'EMPTY' ELSE 'NONE' END;
 END $$;
 
--- Makes the row of a fork with the files of a moment of its origin, once. Verdicts: PINNED (also for the same again),
--- NO_SNAPSHOT, PROJECT_MISMATCH, CONFLICT.
+-- Makes the row of a fork with the files of a moment of its origin, once; with p_redo, where no snapshot holds them, with
+-- an older one and what is to be done again. Verdicts: PINNED (also for the same again), NO_SNAPSHOT, PROJECT_MISMATCH,
+-- CONFLICT.
 CREATE OR REPLACE FUNCTION pin_snapshot(
-    p_tenant text, p_build text, p_origin text, p_project text, p_sequence bigint
+    p_tenant text, p_build text, p_origin text, p_project text, p_sequence bigint, p_redo boolean
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_kind text;
@@ -57,7 +52,7 @@ BEGIN
     IF v_kind = 'SNAPSHOT' AND NOT inherit_snapshot(p_tenant, p_build, p_origin, v_snapshot_id) THEN
         v_kind := 'NONE';
     END IF;
-    IF v_kind = 'NONE' THEN
+    IF v_kind = 'NONE' AND NOT (p_redo AND inherit_operations(p_tenant, p_build, p_origin, p_sequence)) THEN
         DELETE FROM builds WHERE tenant_id = p_tenant AND build_id = p_build;
         RETURN 'NO_SNAPSHOT';
     END IF;
@@ -95,5 +90,45 @@ BEGIN
                WHERE c.tenant_id = p_tenant AND c.build_id = p_origin AND c.cwd IS NOT NULL AND c.state <> 'LOST'
                  AND (c.log_sequence, c.block) <= (s.covers_sequence, s.covers_block)
                ORDER BY c.log_sequence DESC, c.block DESC LIMIT 1));
+    RETURN true;
+END $$;
+
+-- Copies the newest snapshot before a moment, if there is one, and every operation from there to the moment: the first
+-- generation of the fork has them to redo, as after the loss of a sandbox. False where one of them cannot be done again.
+CREATE OR REPLACE FUNCTION inherit_operations(p_tenant text, p_build text, p_origin text, p_sequence bigint)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    base snapshots;
+    v_sequence bigint;
+    v_block integer;
+BEGIN
+    IF (SELECT p_sequence < fork_sequence FROM builds WHERE tenant_id = p_tenant AND build_id = p_origin) THEN
+        RETURN false;
+    END IF;
+    SELECT * INTO base FROM snapshots
+    WHERE tenant_id = p_tenant AND build_id = p_origin AND state = 'PUBLISHED'
+      AND (covers_sequence, covers_block) < (
+          SELECT log_sequence, block FROM operations
+          WHERE tenant_id = p_tenant AND build_id = p_origin AND log_sequence <= p_sequence
+          ORDER BY log_sequence DESC, block DESC LIMIT 1)
+    ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT 1 FOR SHARE;
+    v_sequence := coalesce(base.covers_sequence, 0);
+    v_block := coalesce(base.covers_block, 0);
+    IF EXISTS (SELECT FROM operations
+               WHERE tenant_id = p_tenant AND build_id = p_origin AND log_sequence <= p_sequence
+                 AND (log_sequence, block) > (v_sequence, v_block) AND state <> 'DONE')
+       OR (base.snapshot_id IS NOT NULL
+           AND NOT inherit_snapshot(p_tenant, p_build, p_origin, base.snapshot_id))
+    THEN
+        RETURN false;
+    END IF;
+    INSERT INTO operations (tenant_id, build_id, op_id, log_sequence, block, generation, state, tool, input,
+                            request_sha256, result_text, text_sha256, failure_code, failure_message, exit_status,
+                            elapsed_seconds, cwd, started_at, closed_at)
+    SELECT p_tenant, p_build, op_id, log_sequence, block, 0, state, tool, input, request_sha256, result_text, text_sha256,
+           failure_code, failure_message, exit_status, elapsed_seconds, cwd, started_at, closed_at
+    FROM operations
+    WHERE tenant_id = p_tenant AND build_id = p_origin AND log_sequence <= p_sequence
+      AND (log_sequence, block) > (v_sequence, v_block);
     RETURN true;
 END $$;

@@ -55,9 +55,7 @@ CROSS JOIN LATERAL (
     ORDER BY o.log_sequence, o.block LIMIT 1) AS n
 """
 _FIRST = """
-SELECT coalesce(min(o.log_sequence), 0) FROM operations o
-WHERE o.tenant_id = $1 AND o.build_id = $2 AND o.log_sequence > (
-    SELECT b.fork_sequence FROM builds b WHERE b.tenant_id = $1 AND b.build_id = $2)
+SELECT coalesce(min(log_sequence), 0) FROM operations WHERE tenant_id = $1 AND build_id = $2
 """
 _LOCK_COLLECTION = "SELECT pg_advisory_xact_lock(hashtextextended('taor_sandbox blobs ' || $1, 0))"
 # BAD ones keep their blobs: a person may yet find out what went wrong.
@@ -139,7 +137,7 @@ class Snapshots:
         return {row["snapshot_id"]: row["log_sequence"] for row in rows}
 
     async def first_sequence(self, key: BuildKey) -> int:
-        """The log entry of the build's own first operation; 0 when there is none."""
+        """The log entry of the first operation; 0 when there is none."""
         sequence: int = await self._pool.fetchval(_FIRST, *key)
         return sequence
 
