@@ -19,6 +19,7 @@ _ADVICE = {
     "INBOX_FULL": "`taor watch BUILD` shows when the agent has read them",
     "PROJECT_BUSY": "`taor cancel BUILD` ends a build; `taor watch BUILD` shows when it has ended",
     "PROJECT_DELETED": "give another --project",
+    "LOG_EXPIRED": "this installation keeps logs for TAOR_CHECKPOINT_RETENTION_DAYS days after the end of a build",
     "PROJECT_NOT_FOUND": "`taor list` shows the builds there are, with their projects",
     "ID_CONFLICT": "use another --request-id, or send exactly the first request again",
     "ACCOUNT_NOT_FOUND": "the first build of a user opens an account where the installation allows it",

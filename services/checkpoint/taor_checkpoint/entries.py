@@ -126,6 +126,7 @@ class Summary:
     body_sha256: bytes
     inbox_ids: tuple[str, ...]
     call: ModelCall | None
+    origin_build_id: str
 
 
 @dataclass(frozen=True, slots=True)

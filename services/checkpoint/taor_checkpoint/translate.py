@@ -159,6 +159,7 @@ def wire_inspected_of(inspected: Inspected) -> pb.InspectedEntry:
         call=None if entry.call is None else _wire_inspected_call_of(entry.call),
         body=body.decode(errors="replace"),
         body_cut=inspected.cut,
+        origin_build_id=entry.origin_build_id,
     )
 
 

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from taor_checkpoint.entries import SessionId
+from taor_checkpoint.entries import Fork, SessionId
 from taor_checkpoint.errors import LogExpired, SessionNotFound
+from taor_checkpoint.forks import Forks
+from taor_checkpoint.store.forks import ForkStore
 from tests.contract.checkpoint.laboratory import KEEP, PROJECT, TENANT, Laboratory, claim, head, outcome, user
 
 LATER = KEEP + timedelta(hours=1)
@@ -66,6 +68,20 @@ async def test_a_build_that_is_being_read_for_a_fork_is_left_for_the_next_round(
         assert not await laboratory.deletions.round()
     assert len(await laboratory.log(build)) == 3
     assert await laboratory.deletions.round()
+
+
+async def test_a_fork_outlives_the_log_that_it_came_from(laboratory: Laboratory) -> None:
+    origin = await _ended(laboratory)
+    fork = Fork(laboratory.new_build(), origin.build_id, PROJECT, 2)
+    assert await Forks(ForkStore(laboratory.pool)).make(fork) == 2
+    await _pass(laboratory, LATER)
+    assert await laboratory.deletions.round()
+    with pytest.raises(LogExpired):
+        await laboratory.log(origin)
+    assert [each.content.body for each in await laboratory.log(fork.session_id)] == [b"head", b"brief"]
+    later = Fork(laboratory.new_build(), origin.build_id, PROJECT, 2)
+    with pytest.raises(SessionNotFound):
+        await Forks(ForkStore(laboratory.pool)).make(later)
 
 
 async def test_an_unknown_log_is_told_apart_from_an_expired_one(laboratory: Laboratory) -> None:

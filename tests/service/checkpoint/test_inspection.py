@@ -41,6 +41,7 @@ async def test_an_entry_is_shown_without_its_body(checkpoint: Checkpoint) -> Non
     shown = await checkpoint.InspectLog(pb.InspectLogRequest(build_id=BUILD))
     assert [entry.kind for entry in shown.entries] == [pb.LogEntry.HEAD, pb.LogEntry.USER, pb.LogEntry.ASSISTANT]
     assert (shown.head, shown.more) == (3, False)
+    assert not any(entry.origin_build_id for entry in shown.entries)
     brief = shown.entries[1]
     assert (brief.sequence, brief.segment, brief.epoch) == (2, 1, 1)
     assert (brief.body_bytes, brief.body_sha256) == (len(BRIEF), hashlib.sha256(BRIEF).hexdigest())

@@ -1,6 +1,7 @@
-"""The master key in the environment: what is accepted, and what is said about the rest."""
+"""The master key and the days of retention in the environment: what is accepted, and what is said about the rest."""
 
 import base64
+from datetime import timedelta
 
 import pytest
 
@@ -32,3 +33,16 @@ def test_anything_else_is_a_mistake(text: str, mistake: str) -> None:
     with pytest.raises(ConfigError) as error:
         load(CheckpointConfig, OTHERS | {"TAOR_CHECKPOINT_MASTER_KEY": text})
     assert f"TAOR_CHECKPOINT_MASTER_KEY: {mistake}" in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "kept"), [("", None), ("0", None), ("30", timedelta(days=30))])
+def test_logs_are_kept_for_good_unless_days_are_given(text: str, kept: timedelta | None) -> None:
+    key = base64.b64encode(SECRET).decode()
+    environment = OTHERS | {"TAOR_CHECKPOINT_MASTER_KEY": key, "TAOR_CHECKPOINT_RETENTION_DAYS": text}
+    assert load(CheckpointConfig, environment).retention == kept
+
+
+@pytest.mark.parametrize("text", ["-1", "36501", "a week"])
+def test_days_that_cannot_be_meant_are_a_mistake(text: str) -> None:
+    with pytest.raises(ConfigError, match="TAOR_CHECKPOINT_RETENTION_DAYS"):
+        load(CheckpointConfig, OTHERS | {"TAOR_CHECKPOINT_RETENTION_DAYS": text})

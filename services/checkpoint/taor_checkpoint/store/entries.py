@@ -28,7 +28,8 @@ ORDER BY sequence
 
 # The same without the bodies; $5 is what sealing adds to one.
 SUMMARIES = """
-SELECT sequence, segment, epoch, append_time, kind, octet_length(sealed_body) - $5, body_sha256, inbox_ids, call
+SELECT sequence, segment, epoch, append_time, kind, octet_length(sealed_body) - $5, body_sha256, inbox_ids, call,
+       origin_build_id
 FROM entries WHERE tenant_id = $1 AND build_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4
 """
 
@@ -127,10 +128,10 @@ def _entry_of(row: asyncpg.Record) -> LogEntry:
 
 
 def _summary_of(row: asyncpg.Record) -> Summary:
-    sequence, segment, epoch, append_time, kind, body_bytes, body_sha256, inbox_ids, call = row
+    sequence, segment, epoch, append_time, kind, body_bytes, body_sha256, inbox_ids, call, origin = row
     place = Place(sequence, segment, epoch, append_time)
     record = None if call is None else _call_of(call)
-    return Summary(place, Kind(kind), body_bytes, body_sha256, tuple(inbox_ids), record)
+    return Summary(place, Kind(kind), body_bytes, body_sha256, tuple(inbox_ids), record, origin or "")
 
 
 def _call_of(row: asyncpg.Record) -> ModelCall:
