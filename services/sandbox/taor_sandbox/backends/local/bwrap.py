@@ -189,7 +189,8 @@ def _environment() -> dict[str, str]:
         "PATH": ":".join(path),
         "HOME": HOME,
         "USER": "user",
-        "LANG": "C.UTF-8",
+        "SHELL": "/bin/bash",  # a shell that does not find it looks the user up
+        "LC_CTYPE": "C.UTF-8",  # LANG would have every program read a dozen files, to the same end
         "TERM": "dumb",
         "TMPDIR": "/tmp",
         "PYTHONDONTWRITEBYTECODE": "1",
