@@ -28,6 +28,7 @@ from taor_orchestrator.config import OrchestratorConfig
 from taor_orchestrator.deletion import Projects
 from taor_orchestrator.dispatch.lease import LEASE_SECONDS
 from taor_orchestrator.dispatch.rows import RowDispatch
+from taor_orchestrator.feed import EventHub, Feeds
 from taor_orchestrator.forks import Forks
 from taor_orchestrator.lineage import Lineage
 from taor_orchestrator.livetext import LiveText
@@ -44,7 +45,7 @@ from taor_orchestrator.store.leases import LeaseStore
 from taor_orchestrator.store.projection import BuildRow
 from taor_orchestrator.store.projects import ProjectStore
 from taor_orchestrator.store.resting import RestingStore
-from taor_orchestrator.watch import EventHub, Watch
+from taor_orchestrator.watch import Watch
 
 SERVICE_NAME = "taor.orchestrator.v1.OrchestratorService"
 
@@ -77,7 +78,7 @@ async def app(config: OrchestratorConfig, stopping: asyncio.Event) -> AsyncItera
         builds = BuildStore(pool)
         leases = LeaseStore(lease_pool, owner=ids.uuid7(), lease_seconds=LEASE_SECONDS)
         dispatch = RowDispatch(config.dsn, builds, leases, clock, config.slots)
-        watch = Watch(EventStore(pool), hub, live, stopping)
+        watch = Watch(Feeds(EventStore(pool), hub, stopping), live, stopping)
         inheritance = InheritanceClient(checkpoint, sandbox)
         admission, lineage = AdmissionClient(budget), Lineage(builds, inheritance)
         forks = Forks(builds, ForkStore(pool, builds), lineage, inheritance, admission, ids)

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
+from taor_orchestrator.feed import Feeds
 from taor_orchestrator.livetext import LiveText, Piece
-from taor_orchestrator.store.events import PAGE_ROWS, EventStore, StoredEvent
-
-POLL_SECONDS = 0.5
-"""How soon a watcher sees what another replica has recorded; what this one records it sees at once."""
-
-
-class EventHub:
-    """Wakes the watchers of a build in this process when it has recorded events."""
-
-    def __init__(self) -> None:
-        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-
-    def tell(self, build_id: str) -> None:
-        """The build has new events."""
-        for watcher in self._watchers.get(build_id, ()):
-            watcher.set()
-
-    def enter(self, build_id: str) -> asyncio.Event:
-        """An event that is set when the build has news; `leave` with it."""
-        watcher = asyncio.Event()
-        self._watchers[build_id].add(watcher)
-        return watcher
-
-    def leave(self, build_id: str, watcher: asyncio.Event) -> None:
-        """The watcher is gone."""
-        self._watchers[build_id].discard(watcher)
-        if not self._watchers[build_id]:
-            del self._watchers[build_id]
+from taor_orchestrator.store.events import StoredEvent
 
 
 class Watch:
     """Follows the events of builds from any number on, page by page."""
 
-    def __init__(self, events: EventStore, hub: EventHub, live: LiveText, stopping: asyncio.Event) -> None:
-        self._events = events
-        self._hub = hub
+    def __init__(self, feeds: Feeds, live: LiveText, stopping: asyncio.Event) -> None:
+        self._feeds = feeds
         self._live = live
         self._stopping = stopping
 
@@ -50,18 +22,13 @@ class Watch:
         self, tenant_id: str, build_id: str, after_sequence: int
     ) -> AsyncGenerator[Sequence[StoredEvent], None]:
         """Pages of events after `after_sequence`, for ever; it ends only when this process stops."""
-        news = self._hub.enter(build_id)
-        try:
+        async with self._feeds.entered(tenant_id, build_id) as feed:
             while not self._stopping.is_set():
-                news.clear()
-                page = await self._events.page(tenant_id, build_id, after_sequence)
-                if page:
+                if page := await feed.after(after_sequence):
                     after_sequence = page[-1].sequence
                     yield page
-                if len(page) < PAGE_ROWS:
-                    await self._wait(news)
-        finally:
-            self._hub.leave(build_id, news)
+                else:
+                    await feed.grown(after_sequence)
 
     async def follow_with_text(
         self, tenant_id: str, build_id: str, after_sequence: int
@@ -87,13 +54,6 @@ class Watch:
             page.cancel()
             await asyncio.wait({page})
             await pages.aclose()
-
-    async def _wait(self, news: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
-                await news.wait()
-        except TimeoutError:
-            return
 
 
 def _next(

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from taor_orchestrator.feed import EventHub, Feeds
 from taor_orchestrator.livetext import CallName, LiveText, Piece
 from taor_orchestrator.model.port import Delta, DeltaKind
 from taor_orchestrator.store.events import EventStore
 from taor_orchestrator.store.projection import BuildRow
-from taor_orchestrator.watch import EventHub, Watch
+from taor_orchestrator.watch import Watch
 from tests.service.orchestrator.conftest import Orchestrator
 from tests.service.orchestrator.test_projection import claimed, full_log
 
@@ -14,7 +15,7 @@ from tests.service.orchestrator.test_projection import claimed, full_log
 async def test_words_come_before_the_event_of_their_turn_and_every_event_comes_once(orchestrator: Orchestrator) -> None:
     claim = await claimed(orchestrator)
     hub, live, stopping = EventHub(), LiveText(), asyncio.Event()
-    watch = Watch(EventStore(orchestrator.pool), hub, live, stopping)
+    watch = Watch(Feeds(EventStore(orchestrator.pool), hub, stopping), live, stopping)
     following = aiter(watch.follow_with_text("local", claim.build_id, 0))
     page = await anext(following)
     assert not isinstance(page, Piece)
