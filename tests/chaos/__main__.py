@@ -9,17 +9,11 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 
-import asyncpg
-
-from taor_chassis.migrations import migrate
-from taor_local import postgres
-from taor_local.databases import read_or_make_passwords
-from taor_local.folders import Folders
-from tests.chaos.crowd import Crowd, run_crowd
+from tests.chaos.crowd import WORKERS, Crowd, run_crowd
 from tests.chaos.disruption import Disruption, broken_link, crashed, full_disk, stalled
 from tests.chaos.disturbed import disturbed_build, undisturbed_build
 from tests.chaos.network import LINKS, Network, running_network
@@ -29,7 +23,7 @@ from tests.support.cut_proxy import Fault
 
 FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
 DISKS = ("postgres", "blobs")
-CROWD = Crowd(builds=500, workers=3, kills=8, timeout_seconds=600)
+CROWD = Crowd(builds=500, kills=8, turns=4, think_seconds=30.0, timeout_seconds=1800)
 PARTS = ("links", "disks", "storm", "crowd")
 
 
@@ -40,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0, metavar="N", help="how long a link is broken")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="installations side by side")
     parser.add_argument("--builds", type=int, default=20, metavar="N", help="builds in the storm")
+    parser.add_argument("--crowd", type=int, default=CROWD.builds, metavar="N", help="builds in the crowd")
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args()
     if unknown := set(wanted.parts) - set(PARTS):
@@ -59,7 +54,7 @@ async def _run(wanted: argparse.Namespace) -> Sequence[str]:
     if "storm" in parts:
         findings += await _storm(wanted)
     if "crowd" in parts:
-        findings += await _crowd()
+        findings += await _crowd(replace(CROWD, builds=wanted.crowd))
     return findings
 
 
@@ -108,27 +103,15 @@ async def _storm(wanted: argparse.Namespace) -> Sequence[str]:
     return outcome.findings
 
 
-async def _crowd() -> Sequence[str]:
-    async with running_network() as network, _database(network.options.data) as dsn:
-        outcome = await run_crowd(dsn, CROWD)
+async def _crowd(crowd: Crowd) -> Sequence[str]:
+    outcome = await run_crowd(crowd)
+    each = (outcome.full_bytes - outcome.idle_bytes) / outcome.most_in_one_worker / 1024
     _say(
-        f"crowd of {CROWD.builds} builds in {CROWD.workers} workers: {outcome.seconds:.0f} s, {outcome.killed} killed, "
-        f"{outcome.taken_over} builds taken over"
+        f"crowd: {outcome.most_in_one_worker} builds at once in one worker ({outcome.full_bytes / 2**20:.0f} MiB, "
+        f"{each:.0f} KiB a build), then {WORKERS} workers, {crowd.kills} of them killed: {outcome.taken_over} "
+        f"take-overs; {outcome.seconds:.0f} s"
     )
-    return list(outcome.findings())
-
-
-@asynccontextmanager
-async def _database(data: Path) -> AsyncIterator[str]:
-    """A database of the orchestrator's kind that no orchestrator works on, beside the installation's own."""
-    folders = Folders(data)
-    password = read_or_make_passwords(folders.passwords, ())[postgres.SUPERUSER]
-    cluster = postgres.Cluster(folders.postgres, folders.socket_folder(), password)
-    connection = await asyncpg.connect(cluster.dsn())
-    await connection.execute("CREATE DATABASE crowd TEMPLATE template0")
-    await connection.close()
-    await migrate(cluster.dsn("crowd"), package="taor_orchestrator")
-    yield cluster.dsn("crowd")
+    return outcome.findings
 
 
 def _say(line: str) -> None:

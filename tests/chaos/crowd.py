@@ -1,139 +1,166 @@
-"""Many builds that mostly wait, in few workers that are killed: each build must end exactly once."""
+"""Many real builds that mostly wait for their model: first all in one worker, then in three that are killed.
+
+Each of them must end exactly once, and its audit must be clean.
+"""
 
 import asyncio
-import sys
+import random
+import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 
-from taor_chassis.clock import SystemIds
-from taor_orchestrator.build import Assignment
-from taor_orchestrator.store.builds import BuildStore, NewBuild, Request
-from tests.chaos.waiting_worker import STEPS
+from taor_cli.audit.gather import gather
+from taor_cli.audit.report import Verdict, audit
+from taor_cli.builds import Build
+from taor_cli.clients import Clients, connect
+from taor_cli.endpoints import Wanted, resolve
+from taor_cli.events import Ended
+from taor_cli.orchestrator import Orchestrator, Order
+from taor_local import postgres
+from taor_local.databases import read_or_make_passwords
+from taor_local.folders import Folders
+from taor_local.installation import ensure_up
+from taor_local.options import Options
+from tests.chaos.workers import Workers, workers_of
+from tests.support.installation import temporary_installation
 
-ROOT = Path(__file__).parents[2]
-POLL_SECONDS = 0.1
-USERS = 10
-# How each build went: every sequence there once, every step once, one end.
-LOOK = """
-    SELECT b.build_id, b.state, b.projected_sequence AS steps, b.event_sequence AS told, b.epoch, count(e.*) AS events,
-           count(*) FILTER (WHERE e.payload::json ->> 'to' = 'SUCCEEDED') AS ends,
-           count(*) FILTER (WHERE e.payload::json ->> 'reason' LIKE 'taken over%') AS taken_over
-    FROM builds b LEFT JOIN events e USING (build_id) GROUP BY b.build_id"""
-PROGRESS = "SELECT coalesce(sum(projected_sequence), 0)::float8 / $1 FROM builds"
-# Who holds how many builds; the owner of a lease is the number of its process.
-HELD = "SELECT lease_owner FROM builds WHERE state = 'RUNNING' GROUP BY lease_owner ORDER BY count(*) DESC"
+WORKERS = 3
+POLL_SECONDS = 0.2
+BUILDS_PER_USER = 10  # what the tier lets run at once
+AT_ONCE = 16
+RUNNING = "SELECT count(*) AS builds, count(DISTINCT lease_owner) AS workers FROM builds WHERE state = 'RUNNING'"
+TURNS_TAKEN = "SELECT coalesce(sum(turns), 0)::int FROM builds"
 LEFT = "SELECT count(*) FROM builds WHERE ended_at IS NULL"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """How many builds there shall be, in how many workers, and how many of these shall be killed."""
+    """How many builds there shall be, how long their model thinks, and how many workers shall be killed."""
 
     builds: int
-    workers: int
     kills: int
+    turns: int
+    think_seconds: float
     timeout_seconds: float
-
-    @property
-    def slots(self) -> int:
-        """How many builds one worker takes: so few that all workers are needed."""
-        return (self.builds - 1) // (self.workers - 1)
+    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a crowd."""
 
-    crowd: Crowd
-    rows: tuple[asyncpg.Record, ...]
-    killed: int
+    most_in_one_worker: int
+    idle_bytes: int
+    full_bytes: int
+    """Of the worker that had all builds, before and with them."""
+    taken_over: int
     seconds: float
-
-    @property
-    def taken_over(self) -> int:
-        """How often a worker has taken over a build from one that was killed."""
-        return sum(int(row["taken_over"]) for row in self.rows)
-
-    def findings(self) -> Iterator[str]:
-        """What is not as it should be."""
-        if len(self.rows) != self.crowd.builds or self.killed != self.crowd.kills:
-            yield f"{len(self.rows)} builds and {self.killed} kills"
-        for row in self.rows:
-            once = row["state"] == "SUCCEEDED" and row["ends"] == 1 and row["steps"] == STEPS
-            if not once or row["events"] != row["told"]:
-                yield f"a build ended {row['ends']} times: {dict(row)}"
+    findings: Sequence[str]
 
 
-async def run_crowd(dsn: str, crowd: Crowd) -> Outcome:
-    """Submit the builds and kill workers at even distances of their progress, until all have ended."""
-    started = time.monotonic()
-    async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
-        await asyncio.gather(*(_submit(BuildStore(pool), number) for number in range(crowd.builds)))
-        async with asyncio.timeout(crowd.timeout_seconds), _running_workers(dsn, crowd) as workers:
-            killed = await _kill(pool, crowd, dsn, workers)
+async def run_crowd(crowd: Crowd) -> Outcome:
+    """Start the builds, let one worker have them all, then kill workers until the builds have ended."""
+    began = time.monotonic()
+    with temporary_installation() as options, tempfile.TemporaryDirectory(prefix="taor-workers-") as folder:
+        await asyncio.to_thread(ensure_up, options, lambda _: None)
+        async with (
+            asyncio.timeout(crowd.timeout_seconds),
+            connect(resolve(Wanted(data=options.data))) as clients,
+            _database(options) as pool,
+            workers_of(options, Path(folder)) as workers,
+        ):
+            idle_bytes = workers.resident_bytes()
+            builds = await _each(crowd.builds, lambda number: _start(clients, crowd, number))
+            most = await _until_all_run(pool, crowd)
+            full_bytes = workers.resident_bytes()
+            await _kill(pool, crowd, workers)
             while await pool.fetchval(LEFT):  # noqa: ASYNC110 - other processes work on it
                 await asyncio.sleep(POLL_SECONDS)
-        return Outcome(crowd, tuple(await pool.fetch(LOOK)), killed, time.monotonic() - started)
+            looks = await _each(len(builds), lambda number: _look(clients, builds[number].build_id))
+    findings = [each for _, found in looks for each in found]
+    if most < crowd.builds:
+        findings.append(f"one worker had {most} of {crowd.builds} builds at the same time")
+    taken_over = sum(epoch - 1 for epoch, _ in looks)
+    return Outcome(most, idle_bytes, full_bytes, taken_over, time.monotonic() - began, findings)
 
 
-async def _kill(pool: asyncpg.Pool, crowd: Crowd, dsn: str, workers: list[asyncio.subprocess.Process]) -> int:
-    steps = crowd.builds * STEPS
-    for number in range(crowd.kills):
-        # All within the first two thirds: a kill must have something to lose.
-        while await pool.fetchval(PROGRESS, steps) < (number + 1) / (crowd.kills + 1) * 2 / 3:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(POLL_SECONDS)
-        victim = await _holding_most(pool, workers)
-        workers.remove(victim)
-        victim.kill()
-        await victim.wait()
-        workers.append(await _start(dsn, crowd.slots))
-    return crowd.kills
+async def _start(clients: Clients, crowd: Crowd, number: int) -> Build:
+    script = f"synthetic turns={crowd.turns} latency_ms={crowd.think_seconds * 1000:.0f}"
+    return await Orchestrator(clients.orchestrator).start(
+        Order(
+            request_id=str(uuid.uuid4()),
+            user_id=f"user-{number // BUILDS_PER_USER}",
+            project_id=f"project-{number}",
+            tier="cto_scale",
+            brief=f"Wait.\n\ntaor-script: {script}\n",
+            clarifications=(),
+            plan="",
+        )
+    )
 
 
-async def _holding_most(
-    pool: asyncpg.Pool, workers: Sequence[asyncio.subprocess.Process]
-) -> asyncio.subprocess.Process:
-    """Of the workers that live, the one with most to lose."""
-    by_owner = {str(worker.pid): worker for worker in workers}
-    while True:
-        for row in await pool.fetch(HELD):
-            if row["lease_owner"] in by_owner:
-                return by_owner[row["lease_owner"]]
+async def _until_all_run(pool: asyncpg.Pool, crowd: Crowd) -> int:
+    """How many builds one worker had at the same time: all of them, unless the first ended too soon."""
+    most = 0
+    while most < crowd.builds and await pool.fetchval(LEFT) == crowd.builds:
+        [(builds, workers)] = await pool.fetch(RUNNING)
+        if workers == 1:
+            most = max(most, builds)
         await asyncio.sleep(POLL_SECONDS)
+    return most
+
+
+async def _kill(pool: asyncpg.Pool, crowd: Crowd, workers: Workers) -> None:
+    """First whoever has them all, then one of three at even distances of the builds' progress."""
+    chance = random.Random(crowd.seed)
+    for _ in range(WORKERS - 1):
+        await workers.add()
+    begun, turns = await pool.fetchval(TURNS_TAKEN), crowd.builds * crowd.turns
+    await workers.kill_first()
+    for number in range(1, crowd.kills):
+        # The last one comes before the last tenth: a kill must have something to lose.
+        wanted = begun + (0.9 * turns - begun) * number / crowd.kills
+        while await pool.fetchval(TURNS_TAKEN) < wanted:  # noqa: ASYNC110 - other processes take them
+            await asyncio.sleep(POLL_SECONDS)
+        await workers.kill_any(chance)
+
+
+async def _look(clients: Clients, build_id: str) -> tuple[int, Sequence[str]]:
+    """How often a build was claimed, and what is not as it should be."""
+    build = await Orchestrator(clients.orchestrator).get(build_id)
+    evidence = await gather(clients, build, None)
+    ends = sum(isinstance(event.what, Ended) for event in evidence.events)
+    broken = [f"{line.number}: {line.findings}" for line in audit(evidence) if line.verdict is Verdict.BROKEN]
+    if build.state.name != "SUCCEEDED" or ends != 1:
+        broken.append(f"it is {build.state.name}, and has ended {ends} times")
+    return evidence.inspection.epoch, [f"{build_id}: {each}" for each in broken]
+
+
+async def _each(count: int, act: Callable[[int], Awaitable[T]]) -> list[T]:
+    """Do something for every number, some at once."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def gated(number: int) -> T:
+        async with gate:
+            return await act(number)
+
+    return await asyncio.gather(*map(gated, range(count)))
 
 
 @asynccontextmanager
-async def _running_workers(dsn: str, crowd: Crowd) -> AsyncIterator[list[asyncio.subprocess.Process]]:
-    workers = [await _start(dsn, crowd.slots) for _ in range(crowd.workers)]
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            worker.kill()
-            await worker.wait()
-
-
-async def _start(dsn: str, slots: int) -> asyncio.subprocess.Process:
-    command = (sys.executable, "-m", "tests.chaos.waiting_worker", dsn, str(slots))
-    return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL)
-
-
-async def _submit(store: BuildStore, number: int) -> None:
-    build = NewBuild(
-        build_id=SystemIds().uuid7(),
-        tenant_id="local",
-        user_id=f"user-{number % USERS}",
-        project_id="project",
-        tier="partner",
-        model="model",
-        max_output_tokens=1000,
-        max_concurrent_builds=1000,
-        priority=0,
-        assignment=Assignment("Wait.", (), ""),
-    )
-    await store.start(build, Request("StartBuild", str(number), b"hash"))
+async def _database(options: Options) -> AsyncIterator[asyncpg.Pool]:
+    """The orchestrator's own database, to see how far the builds are without asking an orchestrator."""
+    folders = Folders(options.data)
+    password = read_or_make_passwords(folders.passwords, ())[postgres.SUPERUSER]
+    cluster = postgres.Cluster(folders.postgres, folders.socket_folder(), password)
+    async with asyncpg.create_pool(cluster.dsn("taor_orchestrator"), min_size=1, max_size=2) as pool:
+        yield pool
