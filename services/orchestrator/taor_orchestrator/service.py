@@ -159,6 +159,7 @@ class OrchestratorService(OrchestratorServiceServicer):
     async def ForkBuild(self, request: pb.ForkBuildRequest, context: _Context) -> pb.ForkBuildResponse:
         """Start a build from a turn of another one, once."""
         ours, order = translate.fork_of(request)
+        await self._found(order.build_id)
         build_id = await self._forks.make(current_caller().tenant_id, order, ours)
         return pb.ForkBuildResponse(build=translate.wire_build(await self._found(build_id)))
 
@@ -171,6 +172,8 @@ class OrchestratorService(OrchestratorServiceServicer):
     async def DiffTurns(self, request: pb.DiffTurnsRequest, context: _Context) -> pb.DiffTurnsResponse:
         """In which files two turns differ."""
         before, after = translate.turns_of(request)
+        for each in (before, after):
+            await self._found(each.build_id)
         return translate.wire_difference(await self._lineage.difference(current_caller().tenant_id, before, after))
 
     async def InspectBuild(self, request: pb.InspectBuildRequest, context: _Context) -> pb.InspectBuildResponse:
