@@ -14,12 +14,14 @@ if TYPE_CHECKING:  # imported where it is used: a command with --target needs no
 
 def bring_up(invocation: Invocation, base_port: int | None = None) -> "Endpoints":
     """Start the installation unless it is up; tells each step. ThingFailedError says what to do."""
-    from taor_local.installation import ensure_up
+    from taor_local.installation import ensure_up, status
 
     output = invocation.output
-    output.say("starting taor", error=True)
     with _our_errors():
-        return ensure_up(_options(invocation, base_port), lambda step: output.say(f"  {step}", error=True))
+        options = _options(invocation, base_port)
+        if not status(options).is_supervised():
+            output.say("starting taor", error=True)
+        return ensure_up(options, lambda step: output.say(f"  {step}", error=True))
 
 
 def bring_down(invocation: Invocation) -> bool:

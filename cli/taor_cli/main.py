@@ -1,5 +1,6 @@
 """The `taor` command: what it can do, and where each command lives. Importing this imports almost nothing."""
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,6 +87,16 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(f"taor_cli.commands.{entry.module}"), entry.attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was called; for one that is not there, with the names that are like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            alike = " or ".join(map(repr, difflib.get_close_matches(args[0], ENTRIES)))
+            raise click.UsageError(f"{error.message} Did you mean {alike}?" if alike else error.message, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, without importing them."""

@@ -124,6 +124,9 @@ async def list_builds(invocation: Invocation, *, user_id: str, project_id: str, 
         stream = Orchestrator(clients.orchestrator).list(user_id=user_id, project_id=project_id, limit=limit)
         builds = [build async for build in stream]
     invocation.output.document({"builds": builds})
+    if not builds:
+        invocation.output.say("no builds; start one with `taor demo` or `taor build`")
+        return
     for line in build_table(builds):
         invocation.output.say(line)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from taor_cli.archive import require_new_folder
 from taor_cli.audit.report import Line
 from taor_cli.builds import Build
 from taor_cli.clients import Clients, connect
@@ -64,6 +65,8 @@ async def demo(
     """
     from taor_cli.following import follow, require_success
 
+    if folder is not None:
+        require_new_folder(folder)  # before anything is started, not when all is done
     if not invocation.wanted.target:
         bring_up(invocation, base_port)
     endpoints = invocation.endpoints()

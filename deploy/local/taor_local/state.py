@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from taor_local.files import write_private
 from taor_local.processes import ProcessId
@@ -56,18 +57,25 @@ def read_state(path: Path) -> State:
     """Read the state; an installation that was never started, or whose supervisor was killed, is DOWN."""
     try:
         fields = json.loads(path.read_text())
+        state = _state(fields)
     except FileNotFoundError:
         return State(Phase.DOWN, "not started")
-    state = State(
+    except (ValueError, KeyError, TypeError):
+        # Written by another version of taor, or cut short by a crash of the machine: it tells of nothing that we know.
+        return State(Phase.DOWN, "what its supervisor last said cannot be read")
+    if state.phase in (Phase.FAILED, Phase.DOWN) or state.is_supervised():
+        return state
+    return replace(state, phase=Phase.DOWN, message="its supervisor was killed")
+
+
+def _state(fields: dict[str, Any]) -> State:
+    return State(
         phase=Phase(fields["phase"]),
         message=fields["message"],
         supervisor=_process(fields["supervisor"]),
         parts=tuple(PartState(**{**part, "process": _process(part["process"])}) for part in fields["parts"]),
         environment=fields["environment"],
     )
-    if state.phase in (Phase.FAILED, Phase.DOWN) or state.is_supervised():
-        return state
-    return replace(state, phase=Phase.DOWN, message="its supervisor was killed")
 
 
 def _process(fields: dict[str, int] | None) -> ProcessId | None:

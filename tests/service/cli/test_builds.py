@@ -238,3 +238,18 @@ async def test_a_bad_file_of_answers_is_told_with_its_line(
     assert run.code == 2
     assert "qna.md:3: expected 'A:'" in run.err
     assert not installation.recorded.started
+
+
+async def test_a_folder_that_is_taken_is_told_before_the_demo_begins(
+    installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("of somebody")
+    run = await installation.taor("demo", "-o", str(tmp_path))
+    assert run.code == 2
+    assert "not an empty folder" in run.err
+    assert not installation.recorded.started
+
+
+async def test_an_empty_list_says_how_to_begin(installation: Installation) -> None:
+    run = await installation.taor("list")
+    assert (run.code, run.out) == (0, "no builds; start one with `taor demo` or `taor build`\n")

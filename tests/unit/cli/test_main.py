@@ -34,3 +34,9 @@ def test_every_command_teaches_with_its_help() -> None:
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert CliRunner().invoke(cli, ["biuld"]).exit_code == 2
+
+
+def test_a_command_that_is_not_there_is_told_with_those_that_are_like_it() -> None:
+    said = CliRunner().invoke(cli, ["shwo"])
+    assert said.exit_code == 2
+    assert "No such command 'shwo'. Did you mean 'show'?" in said.output
