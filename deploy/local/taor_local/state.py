@@ -58,7 +58,7 @@ def read_state(path: Path) -> State:
     try:
         fields = json.loads(path.read_text())
         state = _state(fields)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return State(Phase.DOWN, "not started")
     except (ValueError, KeyError, TypeError):
         # Written by another version of taor, or cut short by a crash of the machine: it tells of nothing that we know.

@@ -19,3 +19,8 @@ def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_what_another_version_or_a_crash_has_left_is_no_state(tmp_path: Path, text: str) -> None:
     (tmp_path / "state").write_text(text)
     assert read_state(tmp_path / "state").phase is Phase.DOWN
+
+
+def test_below_a_file_nothing_was_started(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert read_state(tmp_path / "file" / "run" / "state").phase is Phase.DOWN
