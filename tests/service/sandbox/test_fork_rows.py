@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from taor_sandbox.manifest import Manifest
 from taor_sandbox.records import BuildKey, BuildState, Moment, OperationState, Position
 from taor_sandbox.retention import superfluous
 from taor_sandbox.store.forks import FilesKind, ForkRows, PinVerdict
@@ -147,6 +148,20 @@ async def test_without_any_snapshot_everything_is_redone(rows: Rows) -> None:
     assert [each.position for each in await rows.operations.page(FORK, Position(0, 0), 9)] == [Position(3, 0)]
     assert await rows.snapshots.list(FORK, 9) == []
     assert await files_at(rows, 4, FORK) == "NONE"
+
+
+async def test_what_a_retired_snapshot_has_seen_is_compared_when_its_operation_is_redone(rows: Rows) -> None:
+    await rows.run(3)
+    assert await rows.snapshot("three")
+    await rows.snapshots.delete(KEY, ["three"])
+    assert await pin(rows, 3, redo=True) is PinVerdict.PINNED
+    fork = await rows.builds.get(FORK)
+    assert fork is not None
+    assert await rows.builds.plan(fork)
+    planned = await rows.builds.get(FORK)
+    assert planned is not None
+    assert planned.snapshot_id is None
+    assert await rows.operations.tree_after(planned, Position(3, 0)) == Manifest(()).tree_sha256
 
 
 async def test_what_never_came_to_its_end_cannot_be_redone(rows: Rows) -> None:

@@ -130,5 +130,13 @@ BEGIN
     FROM operations
     WHERE tenant_id = p_tenant AND build_id = p_origin AND log_sequence <= p_sequence
       AND (log_sequence, block) > (v_sequence, v_block);
+    -- What was there once cannot be unpacked any more, but its hash tells whether the files come out as they were.
+    INSERT INTO snapshots (tenant_id, build_id, snapshot_id, state, generation, covers_sequence, covers_block,
+                           covers_op_id, tree_sha256, manifest_sha256, blobs, file_count, file_bytes, created_at)
+    SELECT p_tenant, p_build, snapshot_id, 'DELETED', 0, covers_sequence, covers_block, covers_op_id, tree_sha256,
+           manifest_sha256, '{}', file_count, file_bytes, created_at
+    FROM snapshots
+    WHERE tenant_id = p_tenant AND build_id = p_origin AND covers_sequence <= p_sequence AND state <> 'PUBLISHED'
+      AND (covers_sequence, covers_block) > (v_sequence, v_block);
     RETURN true;
 END $$;

@@ -9,7 +9,9 @@ from taor_sandbox.store.snapshots import Snapshots
 
 _PIN = "SELECT pin_snapshot($1, $2, $3, $4, $5, $6)"
 _FILES_AT = "SELECT kind, snapshot_id FROM files_at($1, $2, $3)"
-_INHERITED = "SELECT snapshot_id FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND generation = 0"
+_INHERITED = """
+SELECT snapshot_id FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND generation = 0 AND state = 'PUBLISHED'
+"""
 _PROJECT = "SELECT project_id FROM builds WHERE tenant_id = $1 AND build_id = $2"
 
 
