@@ -8,13 +8,25 @@ from taor_cli.builds import BuildState, Question
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a call costs, when money is used up next, what the build still costs until when; None is not foreseen."""
+
+    call_microdollars: int
+    sleep_time: datetime | None
+    finish_microdollars: int | None
+    finish_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The build went into another state."""
+    """The build went into another state; when it rests for want of money, with how it may go on."""
 
     kind: ClassVar[str] = "state_changed"
     before: BuildState
     after: BuildState
     reason: str
+    p50: Outlook | None = None
+    p90: Outlook | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,22 @@ def event(message: pb.Event) -> events.Event:
     return events.Event(message.sequence, message.log_sequence, moment(message.time), _what(message))
 
 
+def _outlook(told: pb.Event.Outlook) -> events.Outlook:
+    return events.Outlook(
+        told.call_microdollars,
+        moment(told.sleep_time) if told.HasField("sleep_time") else None,
+        told.finish_microdollars if told.HasField("finish_microdollars") else None,
+        moment(told.finish_time) if told.HasField("finish_time") else None,
+    )
+
+
 def _what(message: pb.Event) -> events.What:
     match message.WhichOneof("what"):
         case "state_changed":
             change = message.state_changed
-            return events.StateChanged(state(getattr(change, "from")), state(change.to), change.reason)
+            before, after = state(getattr(change, "from")), state(change.to)
+            p50, p90 = (_outlook(getattr(change, each)) if change.HasField(each) else None for each in ("p50", "p90"))
+            return events.StateChanged(before, after, change.reason, p50, p90)
         case "turn_taken":
             return _turn_taken(message.turn_taken)
         case "tool_called":

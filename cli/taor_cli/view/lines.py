@@ -21,7 +21,7 @@ from taor_cli.events import (
     Unfamiliar,
     What,
 )
-from taor_cli.view.text import duration, last_lines, one_line, tokens
+from taor_cli.view.text import clock, dollars, duration, last_lines, one_line, tokens
 
 FAILURE_LINES = 4
 # Calls whose whole effect is told by an event of its own.
@@ -62,7 +62,7 @@ def lines_of(what: What) -> tuple[Line, ...]:
             return (Line("¶", f"documentation: {one_line(what.section)}", Tone.QUIET),)
         case StateChanged():
             reason = f" ({one_line(what.reason)})" if what.reason else ""
-            return (Line("·", f"{what.before.lower()} → {what.after.lower()}{reason}", Tone.QUIET),)
+            return (Line("·", f"{what.before.lower()} → {what.after.lower()}{reason}", Tone.QUIET), *_foreseen(what))
         case Escalated():
             return question_lines(what)
         case MessageRead():
@@ -120,3 +120,16 @@ def _end(end: Ended) -> tuple[Line, ...]:
         return (head,)
     proof = f"verified by `{one_line(end.verification_command)}`: {one_line(end.verification_outcome)}"
     return (head, Line(" ", proof, Tone.QUIET))
+
+
+def _foreseen(change: StateChanged) -> tuple[Line, ...]:
+    """What a build that rests for want of money may still cost, and when it may be done."""
+    likely, cautious = change.p50, change.p90
+    if likely is None or cautious is None:
+        return ()
+    if likely.finish_microdollars is None or cautious.finish_microdollars is None:
+        costs = f"{dollars(likely.call_microdollars)}, nine in ten at most {dollars(cautious.call_microdollars)}"
+        return (Line("·", f"a call costs {costs}", Tone.QUIET),)
+    costs = f"{dollars(likely.finish_microdollars)} more, nine in ten at most {dollars(cautious.finish_microdollars)}"
+    times = f"{clock(likely.finish_time) or 'never'}, at worst {clock(cautious.finish_time) or 'never'}"
+    return (Line("·", f"done after {costs}: {times}", Tone.QUIET),)

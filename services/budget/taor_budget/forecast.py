@@ -48,7 +48,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a call costs at a quantile, how many of those the rest of the day carries, and when that is used up."""
+    """What a call costs at a quantile, how many of those the rest of the day carries, when money is used up next."""
 
     call_microdollars: int
     calls_left: int
@@ -81,16 +81,22 @@ def forecast(
     def outlook(percent: int) -> Outlook:
         cost = max(costs[_rank(percent, len(costs))], 1)
         left = max(day.rest_microdollars, 0) // cost
-        lasts = pace * min(left, MOST_CALLS)
-        sleeps = left < MOST_CALLS and now + lasts < day.refresh_at
         finish = None
         if len(further) >= FEWEST_BUILDS:
             needed = further[_rank(percent, len(further))]
             finish = Finish(needed * cost, _finish_at(needed, cost, day, now, pace))
-        return Outlook(cost, left, now + lasts if sleeps else None, finish)
+        return Outlook(cost, left, _sleep_at(cost, left, day, now, pace), finish)
 
     further = sorted(total - made for total in finished if total > made)
     return Forecast(outlook(50), outlook(90))
+
+
+def _sleep_at(cost: int, left: int, day: Day, now: datetime, pace: timedelta) -> datetime | None:
+    """When the money of a day is used up: that of today, or of tomorrow when today's is."""
+    begins, ends = (now, day.refresh_at) if left else (day.refresh_at, day.refresh_at + timedelta(days=1))
+    carried = left or day.limit_microdollars // cost
+    lasts = pace * min(carried, MOST_CALLS)
+    return begins + lasts if carried < MOST_CALLS and begins + lasts < ends else None
 
 
 def _finish_at(needed: int, cost: int, day: Day, now: datetime, pace: timedelta) -> datetime | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import logging
+from dataclasses import replace
 
 from taor_orchestrator import localtools
 from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested, Waiting
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.inbox import TextKind
 from taor_orchestrator.listening import look_up, pass_on, unread
-from taor_orchestrator.money import DenialCause
+from taor_orchestrator.money import DenialCause, Forecast
 from taor_orchestrator.payment import MoneyDenied
-from taor_orchestrator.ports import Fate, Rest
+from taor_orchestrator.ports import DependencyDown, Fate, Rest
 from taor_orchestrator.recovery import Act, next_step
 from taor_orchestrator.tenure import Tenure
 from taor_orchestrator.turn import observe
@@ -20,6 +22,8 @@ RETRY_WAITING_SECONDS = 10
 """How long a build waits for the holds of its siblings before it looks again by itself."""
 WAKE_SPREAD_SECONDS = 120
 """Over how many seconds the builds that wake at one midnight are spread."""
+
+_log = logging.getLogger(__name__)
 
 
 async def close(tenure: Tenure, outcome: Outcome, inbox_ids: tuple[str, ...] = ()) -> Ended:
@@ -52,7 +56,7 @@ async def cancel(tenure: Tenure) -> Ended:
 async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
     """Put the build to rest until there may be money; None when it was woken meanwhile and has to look again."""
     await _let_go(tenure, "the build rests")
-    resting = _rest(tenure, denied)
+    resting = replace(_rest(tenure, denied), forecast=await _forecast(tenure))
     wake_time = await tenure.ports.builds.rest(tenure.claim, resting, denied.wake_generation)
     if wake_time is not None:
         return Rested(resting.state, wake_time)
@@ -101,6 +105,16 @@ async def _wait(tenure: Tenure, state: BuildState, wake_generation: int) -> Wait
 
 def _fate(outcome: Outcome) -> Fate:
     return Fate.KEEP_FOR_PREVIEW if outcome.preview_port else Fate.DESTROY
+
+
+async def _forecast(tenure: Tenure) -> Forecast | None:
+    """How the build may go on; that nobody can tell keeps no build from its rest."""
+    try:
+        finished_turns = await tenure.ports.builds.finished_turns(tenure.claim)
+        return await tenure.ports.budget.forecast(tenure.claim, finished_turns)
+    except DependencyDown:
+        _log.warning("the build rests without a forecast", exc_info=True)
+        return None
 
 
 def _rest(tenure: Tenure, denied: MoneyDenied) -> Rest:

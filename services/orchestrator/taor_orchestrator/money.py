@@ -138,6 +138,24 @@ class Reserved:
     allowance: Allowance
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a call costs, when money is used up next, what the build still costs until when; None is not foreseen."""
+
+    call_microdollars: int
+    sleep_time: datetime | None
+    finish_microdollars: int | None
+    finish_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How a build may go on: the outlook that half of the cases do not exceed, and that of nine in ten."""
+
+    p50: Outlook
+    p90: Outlook
+
+
 def prompt_bound(history: History) -> int:
     """An upper bound of the next request's prompt tokens: what was counted last, and a token for every byte since."""
     appended = 0

@@ -15,7 +15,7 @@ from taor_orchestrator.history import Entry, History
 from taor_orchestrator.inbox import InboxText, Signals
 from taor_orchestrator.livetext import CallName
 from taor_orchestrator.model.port import Delta, Model
-from taor_orchestrator.money import Allowance, Hold, Need, Reserved, Settlement
+from taor_orchestrator.money import Allowance, Forecast, Hold, Need, Reserved, Settlement
 from taor_orchestrator.toolset import Operation, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
@@ -115,6 +115,10 @@ class Budget(Protocol):
         """Book the whole hold of a call whose outcome nobody knows."""
         ...
 
+    async def forecast(self, claim: Claim, finished_turns: Sequence[int]) -> Forecast | None:
+        """How the build may go on, judged by how many turns finished ones took; None after too few calls."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attached:
@@ -166,6 +170,7 @@ class Rest:
     denied_version: int
     at_least_seconds: float
     not_before: datetime | None = None
+    forecast: Forecast | None = None
 
 
 class Builds(Protocol):
@@ -191,6 +196,10 @@ class Builds(Protocol):
         """Let the build wait for people, PAUSED or WAITING_ANSWER; False when something has come up: look again."""
         ...
 
+    async def finished_turns(self, claim: Claim) -> Sequence[int]:
+        """How many turns the newest builds of the same user took that have succeeded."""
+        ...
+
     async def unread(self, claim: Claim) -> Sequence[InboxText]:
         """The texts of people that are not marked as read, oldest first; the marks may lag behind the log."""
         ...
@@ -204,15 +213,6 @@ class Builds(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything that a tenure works with."""
-
-    model: Model
-    checkpoint: Checkpoint
-    budget: Budget
-    sandbox: Sandbox
-    builds: Builds
 class Voice(Protocol):
     """Tells the words of a running call to those who watch."""
 
@@ -225,6 +225,15 @@ class Voice(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that a tenure works with."""
+
+    model: Model
+    checkpoint: Checkpoint
+    budget: Budget
+    sandbox: Sandbox
+    builds: Builds
     lease: Lease
     clock: Clock
     voice: Voice | None = None

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 
 import orjson
+from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 from taor.orchestrator.v1 import orchestrator_pb2 as pb
 
@@ -16,8 +17,8 @@ from taor_orchestrator.build import Assignment, Clarification
 from taor_orchestrator.errors import BriefTooLarge, PageTokenInvalid
 from taor_orchestrator.forks import Order
 from taor_orchestrator.lineage import KnownTurn, NamedTurn
-from taor_orchestrator.store.builds import LAST_ID, Request, StoredBuild, StoredItem
 from taor_orchestrator.livetext import Piece
+from taor_orchestrator.store.builds import LAST_ID, Request, StoredBuild, StoredItem
 from taor_orchestrator.store.events import StoredEvent
 from taor_orchestrator.store.projects import Deletion, ProjectId
 from taor_orchestrator.turns import Difference
@@ -117,12 +118,12 @@ def wire_build(build: StoredBuild, documents: Sequence[tuple[str, str]] = (), qu
     )
 
 
-def wire_event(stored: StoredEvent) -> pb.Event:
 def wire_piece(piece: Piece) -> pb.TextDelta:
     """Some words of a running call, as they are sent."""
     return pb.TextDelta(turn=piece.call.turn, call_id=piece.call.rid, text=piece.text)
 
 
+def wire_event(stored: StoredEvent) -> pb.Event:
     """An event as its watchers see it; the payload's fields are those of the contract."""
     fields = orjson.loads(stored.payload)
     kind = fields.pop("kind")
@@ -132,6 +133,8 @@ def wire_piece(piece: Piece) -> pb.TextDelta:
     for name, value in fields.items():
         if name in _LIST_FIELDS:
             getattr(what, name).extend(value)
+        elif name in _OUTLOOK_FIELDS:
+            json_format.ParseDict(value, getattr(what, name))
         else:
             setattr(what, name, pb.Build.State.Value(value) if name in _STATE_FIELDS else value)
     return event
@@ -215,6 +218,7 @@ def wire_inspection(build: StoredBuild, inbox: Sequence[StoredItem]) -> pb.Inspe
 
 _STATE_FIELDS = ("from", "to", "state")
 _LIST_FIELDS = ("options",)
+_OUTLOOK_FIELDS = ("p50", "p90")
 
 
 def _wire_item(item: StoredItem) -> pb.InboxItem:

@@ -35,6 +35,12 @@ def test_the_next_sleep_comes_at_the_pace_of_the_build() -> None:
     assert outlook.p50.sleep_at == NOON + timedelta(minutes=6)
 
 
+def test_when_today_carries_no_call_the_next_sleep_is_that_of_tomorrow() -> None:
+    outlook = forecast(calls(100, 100, 100), day(99, limit=500), NOON)
+    assert outlook is not None
+    assert outlook.p50.sleep_at == MIDNIGHT + timedelta(minutes=5)
+
+
 def test_no_sleep_is_expected_when_the_day_ends_before_the_money() -> None:
     outlook = forecast(calls(1, 1, 1), day(10**15), NOON)
     assert outlook is not None

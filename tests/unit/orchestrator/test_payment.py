@@ -111,6 +111,14 @@ async def test_a_build_that_comes_to_wait_for_others_keeps_no_earmark() -> None:
     assert world.holds_nothing()
 
 
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_a_build_rests_with_a_forecast_or_without(is_away: bool) -> None:
+    world = World(LONG, broke=True, finished_turns=[4, 9], forecasts_fail=is_away)
+    assert isinstance(await run(world.claim(), world.ports(Switch())), Rested)
+    forecast = world.rests[0].forecast
+    assert (forecast.p50.finish_microdollars if forecast else None) == (None if is_away else 9)
+
+
 async def test_the_hand_over_takes_the_place_of_the_earmark() -> None:
     world = World(LONG, limit=3)
     ending = await run(world.claim(), world.ports(Switch()))

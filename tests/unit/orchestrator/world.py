@@ -24,15 +24,17 @@ from taor_orchestrator.money import (
     Allowance,
     Denial,
     DenialCause,
+    Forecast,
     Grant,
     Hold,
     HoldState,
     Need,
+    Outlook,
     Purpose,
     Reserved,
     Settlement,
 )
-from taor_orchestrator.ports import Attached, Fate, Holds, LeaseLost, Ports, Rest
+from taor_orchestrator.ports import Attached, DependencyDown, Fate, Holds, LeaseLost, Ports, Rest
 from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
@@ -82,6 +84,8 @@ class World:
     version: int = 1
     earmarks: bool = True
     most_earmarks: list[int] = field(default_factory=list)
+    finished_turns: list[int] = field(default_factory=list)
+    forecasts_fail: bool = False
     broke: bool = False
     cancelled: bool = False
     sends: int = 0
@@ -278,6 +282,12 @@ class Budget(Port):
         self._close(rid, "CHARGED")
         return self._allowance()
 
+    async def forecast(self, claim: Claim, finished_turns: Sequence[int]) -> Forecast | None:
+        if self.world.forecasts_fail:
+            raise DependencyDown("the budget is away")
+        outlook = Outlook(1, TOMORROW, max(finished_turns, default=None), None)
+        return Forecast(outlook, outlook)
+
     def _close(self, rid: str, state: str, settlement: Settlement | None = None) -> None:
         reservation = self.world.reservations[rid]
         assert reservation.state in ("HELD", state), f"{rid} is {reservation.state}, not {state}"
@@ -327,6 +337,9 @@ class Builds(Port):
 
     async def wake_generation(self, claim: Claim) -> int:
         return self.world.woken
+
+    async def finished_turns(self, claim: Claim) -> list[int]:
+        return self.world.finished_turns
 
     async def rest(self, claim: Claim, rest: Rest, wake_generation: int) -> datetime.datetime | None:
         self.world.rests.append(rest)

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from taor.budget.v1 import budget_pb2 as pb
 from taor.budget.v1 import budget_pb2_grpc
 
 from taor_chassis.clock import Clock
 from taor_orchestrator.build import Claim
 from taor_orchestrator.clients.patience import patiently
-from taor_orchestrator.money import Allowance, Denial, DenialCause, Grant, Hold, HoldState, Need, Reserved, Settlement
+from taor_orchestrator.money import (
+    Allowance,
+    Denial,
+    DenialCause,
+    Forecast,
+    Grant,
+    Hold,
+    HoldState,
+    Need,
+    Outlook,
+    Reserved,
+    Settlement,
+)
 from taor_orchestrator.ports import Budget, Holds
 
 MAX_TOOLS = 1000
+MAX_FINISHED = 1000
 ODD_TOOL = "(other)"
 """Stands for a name that is none: models invent tools, and what they say is no error of the ledger."""
 _TOOL = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -62,6 +77,38 @@ class BudgetClient(Budget):
         request = pb.ChargeRequest(build_id=claim.build_id, epoch=claim.epoch, rid=rid, reason=reason)
         response = await patiently(lambda: self._stub.Charge(request))
         return _allowance(response.allowance)
+
+    async def forecast(self, claim: Claim, finished_turns: Sequence[int]) -> Forecast | None:
+        """How the build may go on; None after too few calls."""
+        by_model = pb.GetUsageRequest.MODEL  # one row, as small as it gets: what is wanted is the forecast beside it
+        request = pb.GetUsageRequest(
+            build_id=claim.build_id, group_by=by_model, finished_build_calls=finished_turns[:MAX_FINISHED]
+        )
+        response = await patiently(lambda: self._stub.GetUsage(request))
+        return _forecast(response.forecast) if response.HasField("forecast") else None
+
+
+def _forecast(told: pb.Forecast) -> Forecast:
+    p50_finish = told.p50_finish if told.HasField("p50_finish") else None
+    p90_finish = told.p90_finish if told.HasField("p90_finish") else None
+    return Forecast(
+        _outlook(told.p50_call_microdollars, told.p50_sleep_time, p50_finish),
+        _outlook(told.p90_call_microdollars, told.p90_sleep_time, p90_finish),
+    )
+
+
+def _outlook(call_microdollars: int, sleep_time: Timestamp, finish: pb.Forecast.Finish | None) -> Outlook:
+    return Outlook(
+        call_microdollars,
+        _moment(sleep_time),
+        None if finish is None else finish.microdollars,
+        None if finish is None else _moment(finish.time),
+    )
+
+
+def _moment(stamp: Timestamp) -> datetime.datetime | None:
+    """A timestamp as a time; None where none was sent."""
+    return stamp.ToDatetime(datetime.UTC) if stamp.seconds else None
 
 
 def _need(need: Need) -> pb.Need:

@@ -1,15 +1,20 @@
 -- Who works on which build. Every change of state tells its event in the same transaction.
 
-CREATE OR REPLACE FUNCTION tell_state(p_build_id uuid, p_from text, p_to text, p_reason text) RETURNS void
-LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION tell_state(p_build_id uuid, p_from text, p_to text, p_reason text, p_more jsonb)
+RETURNS void LANGUAGE sql AS $$
     WITH told AS (
         UPDATE builds SET event_sequence = event_sequence + 1 WHERE build_id = p_build_id
         RETURNING build_id, tenant_id, event_sequence
     )
     INSERT INTO events (build_id, sequence, tenant_id, log_sequence, position, payload)
     SELECT build_id, event_sequence, tenant_id, 0, 0,
-           json_build_object('kind', 'state_changed', 'from', p_from, 'to', p_to, 'reason', p_reason)::text
+           (jsonb_build_object('kind', 'state_changed', 'from', p_from, 'to', p_to, 'reason', p_reason) || p_more)::text
     FROM told
+$$;
+
+CREATE OR REPLACE FUNCTION tell_state(p_build_id uuid, p_from text, p_to text, p_reason text) RETURNS void
+LANGUAGE sql AS $$
+    SELECT tell_state(p_build_id, p_from, p_to, p_reason, '{}')
 $$;
 
 -- Claims at most p_slots builds for p_owner: those that are due and those whose worker has not been heard of for its
@@ -78,7 +83,7 @@ END $$;
 -- p_not_before says by another. Returns the time of its wake; NULL when it was taken or woken.
 CREATE OR REPLACE FUNCTION rest_build(
     p_build_id uuid, p_epoch bigint, p_wake_generation bigint, p_state text, p_denied_version bigint,
-    p_not_before timestamptz, p_at_least interval)
+    p_not_before timestamptz, p_at_least interval, p_forecast jsonb)
 RETURNS timestamptz LANGUAGE plpgsql AS $$
 DECLARE
     v_wake_at timestamptz := greatest(p_not_before, taor_now() + p_at_least);
@@ -88,7 +93,7 @@ BEGIN
     WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING' AND wake_generation = p_wake_generation
       AND NOT cancel_requested AND NOT pause_requested;
     IF NOT FOUND THEN RETURN NULL; END IF;
-    PERFORM tell_state(p_build_id, 'RUNNING', p_state, 'no money for the next call');
+    PERFORM tell_state(p_build_id, 'RUNNING', p_state, 'no money for the next call', p_forecast);
     RETURN v_wake_at;
 END $$;
 

@@ -17,6 +17,7 @@ from taor_orchestrator.events import (
     ToolCalled,
     TurnTaken,
 )
+from taor_orchestrator.money import Forecast, Outlook
 
 _KINDS: dict[type, str] = {
     TurnTaken: "turn_taken",
@@ -36,6 +37,17 @@ def payload_of(event: Event) -> str:
     if isinstance(event, Documented):
         fields.pop("content")
     return orjson.dumps({"kind": _KINDS[type(event)], **fields}).decode()
+
+
+def forecast_of(forecast: Forecast | None) -> str:
+    """How a build may go on, as fields of the event of its rest; what is not foreseen is left out."""
+    if forecast is None:
+        return "{}"
+    return orjson.dumps({"p50": _known(forecast.p50), "p90": _known(forecast.p90)}).decode()
+
+
+def _known(outlook: Outlook) -> dict[str, object]:
+    return {field: value for field, value in dataclasses.asdict(outlook).items() if value is not None}
 
 
 def plain(text: str) -> str:

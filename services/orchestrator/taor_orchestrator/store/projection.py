@@ -16,12 +16,15 @@ from taor_orchestrator.inbox import InboxText, Signals, TextKind
 from taor_orchestrator.ports import Builds, LeaseLost, Rest
 from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.leases import SIGNALS, signals_of
-from taor_orchestrator.store.payloads import payload_of, plain
+from taor_orchestrator.store.payloads import forecast_of, payload_of, plain
 
 PROJECT = "SELECT outcome, cursor FROM project_build($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
 CURSOR = "SELECT projected_sequence FROM builds WHERE build_id = $1 AND tenant_id = $2"
 WAKE_GENERATION = "SELECT wake_generation FROM builds WHERE build_id = $1 AND tenant_id = $2"
-REST = "SELECT rest_build($1, $2, $3, $4, $5, $6, $7)"
+REST = "SELECT rest_build($1, $2, $3, $4, $5, $6, $7, $8)"
+FINISHED_TURNS = """
+    SELECT turns FROM (SELECT user_id, state, turns FROM builds WHERE tenant_id = $1 ORDER BY build_id DESC LIMIT 1000)
+    AS newest WHERE user_id = $2 AND state = 'SUCCEEDED'"""
 WAIT = "SELECT let_build_wait($1, $2, $3, $4)"
 UNREAD = """
     SELECT inbox_id, kind, content FROM inbox
@@ -63,7 +66,7 @@ class BuildRow(Builds):
         """Put the build to rest, unless it was woken or taken since; when it wakes, by the database's clock."""
         async with dependable():
             at_least = datetime.timedelta(seconds=rest.at_least_seconds)
-            arguments = (rest.state.value, rest.denied_version, rest.not_before, at_least)
+            arguments = (rest.state.value, rest.denied_version, rest.not_before, at_least, forecast_of(rest.forecast))
             build_id = UUID(claim.build_id)
             wake_time = await self._pool.fetchval(REST, build_id, claim.epoch, wake_generation, *arguments)
         self._tell(claim.build_id)
@@ -76,6 +79,12 @@ class BuildRow(Builds):
             waits = await self._pool.fetchval(WAIT, UUID(claim.build_id), claim.epoch, wake_generation, state.value)
         self._tell(claim.build_id)
         return bool(waits)
+
+    async def finished_turns(self, claim: Claim) -> Sequence[int]:
+        """How many turns the newest builds of the same user took that have succeeded."""
+        async with dependable():
+            rows = await self._pool.fetch(FINISHED_TURNS, claim.tenant_id, claim.user_id)
+        return [row["turns"] for row in rows]
 
     async def unread(self, claim: Claim) -> Sequence[InboxText]:
         """The texts that are not marked as read, oldest first."""
