@@ -1,5 +1,6 @@
 """Logs that are kept for a time: only of builds that have ended, and only after it."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -65,7 +66,11 @@ async def test_a_build_that_is_being_read_for_a_fork_is_left_for_the_next_round(
     await _pass(laboratory, LATER)
     async with laboratory.pool.acquire() as fork, fork.transaction():
         await fork.execute("SELECT 1 FROM sessions WHERE build_id = $1 FOR SHARE", build.build_id)
-        assert not await laboratory.deletions.round()
+        sweep = asyncio.create_task(laboratory.deletions.round())
+        await laboratory.wait_until_blocked(sweep, 1)
+        waited = not sweep.done()
+    assert not await sweep
+    assert not waited, "a fork holds up the sweep of all other logs"
     assert len(await laboratory.log(build)) == 3
     assert await laboratory.deletions.round()
 
