@@ -1,11 +1,14 @@
 """What can go wrong around a build: a broken link, a killed or stopped process, a full disk. Each begins and ends."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from taor_local.folders import Folders
 from tests.chaos.network import Network
@@ -55,8 +58,14 @@ async def _set(link: str, fault: Fault, network: Network) -> None:
 
 async def _signal(part: str, number: signal.Signals, network: Network) -> None:
     process = part_of(network.options, part).process
-    if process is not None and process.is_alive():  # another disruption may have ended it meanwhile
-        os.kill(process.pid, number)
+    if process is None or not process.is_alive():  # another disruption may have ended it meanwhile
+        return
+    # PostgreSQL stands still only if those do that work for it; whatever it is told else, it tells them itself.
+    is_told_alone = part != "postgres" or number not in (signal.SIGSTOP, signal.SIGCONT)
+    family = () if is_told_alone else psutil.Process(process.pid).children(recursive=True)
+    for pid in (process.pid, *(each.pid for each in family)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 async def _nothing(network: Network) -> None:
