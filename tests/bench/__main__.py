@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import FrameType
 
-from tests.bench import append, exec, fleet, ledger, turn
+from tests.bench import append, exec, fleet, ledger, turn, watchers
 from tests.bench.figures import Figure
 from tests.bench.home import Home, running_home
 from tests.bench.machine import describe
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "ledger": ledger.measure,
     "append": append.measure,
     "exec": exec.measure,
+    "watchers": watchers.measure,
 }
 
 
