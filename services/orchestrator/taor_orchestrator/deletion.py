@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol, assert_never
 
-import grpc
-
 from taor_orchestrator.errors import ProjectBusy, ProjectNotFound, RequestIdConflict
-from taor_orchestrator.ports import DependencyDown
-from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.projects import DeleteOutcome, Deletion, ProjectId, ProjectStore
 
 ROUND_SECONDS = 10.0
@@ -79,30 +74,30 @@ class Projects:
     async def _run(self) -> None:
         while True:
             self._wanted.clear()
-            unfinished = await self.round()
+            more = False
+            try:
+                more = await self.round()
+            except Exception:  # the loop's boundary: builds are at work in this process, and the next round tries again
+                _log.exception("deletions cannot go on")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), BUSY_SECONDS if unfinished else ROUND_SECONDS)
+                await asyncio.wait_for(self._wanted.wait(), BUSY_SECONDS if more else ROUND_SECONDS)
 
-    async def round(self) -> Sequence[ProjectId]:
-        """Take a part of every deletion that is under way; those that are not done."""
-        try:
-            async with dependable():
-                projects = await self._store.unfinished(PROJECTS_AT_ONCE)
-        except DependencyDown as down:
-            _log.warning("deletions cannot go on", extra={"why": str(down)})
-            return ()
-        return [project for project in projects if not await self._advance(project)]
+    async def round(self) -> bool:
+        """Take a part of every deletion that is under way; whether more can be taken soon."""
+        more = False
+        for project in await self._store.unfinished(PROJECTS_AT_ONCE):
+            more |= await self._advance(project)
+        return more
 
     async def _advance(self, project: ProjectId) -> bool:
-        """Take a part of one deletion, the key first; whether it is done."""
+        """Take a part of one deletion, the key first; whether more of it can be taken soon."""
         try:
-            async with dependable():
-                history = await self._elsewhere.delete_history(project.project_id)
-                files = await self._elsewhere.delete_files(project.project_id)
-                content = await self._store.delete_content(project, ROWS_AT_ONCE)
-                if history and files and content:
-                    await self._store.finish(project)
-                    return True
-        except (DependencyDown, grpc.aio.AioRpcError) as error:
+            history = await self._elsewhere.delete_history(project.project_id)
+            files = await self._elsewhere.delete_files(project.project_id)
+            content = await self._store.delete_content(project, ROWS_AT_ONCE)
+            if not (history and files and content):
+                return True
+            await self._store.finish(project)
+        except Exception as error:  # the boundary of one deletion: it must not stand in the way of the others
             _log.warning("a deletion has to wait", extra={"project_id": project.project_id, "why": str(error)})
         return False

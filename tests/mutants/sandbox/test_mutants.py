@@ -229,8 +229,8 @@ MUTANTS = [
     Mutant(
         "deletion takes what belongs to another tenant",
         "deletion",
-        "WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most)\n$$",
-        "WHERE b.project_id = p_project LIMIT p_most)\n$$",
+        "WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most);\nEND $$",
+        "WHERE b.project_id = p_project LIMIT p_most);\nEND $$",
         deletion.test_of_another_tenant_nothing_goes,
     ),
     Mutant(

@@ -46,6 +46,7 @@ BEGIN
 END $$;
 
 -- Deletes what was said in the builds of a deleted project: at most p_most rows of each kind; whether nothing is left.
+-- False, too, while another process is at it: two that delete the same rows in two orders would wait for each other.
 CREATE OR REPLACE FUNCTION delete_content(p_tenant_id text, p_project_id text, p_most integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -54,6 +55,9 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM deleted_projects WHERE tenant_id = p_tenant_id AND project_id = p_project_id) THEN
         RAISE EXCEPTION 'the project % was not deleted', p_project_id USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(project_lock(p_tenant_id, p_project_id)) THEN
+        RETURN false;
     END IF;
     DELETE FROM events WHERE (build_id, sequence) IN (
         SELECT e.build_id, e.sequence FROM builds b JOIN events e USING (build_id)

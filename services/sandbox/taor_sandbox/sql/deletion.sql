@@ -19,16 +19,21 @@ LANGUAGE sql AS $$
     SELECT build_id FROM living
 $$;
 
--- Deletes at most p_most snapshots and as many operations of a project.
+-- Deletes at most p_most snapshots and as many operations of a project; none while another process is at it: two that
+-- delete the same rows in two orders would wait for each other.
 CREATE OR REPLACE FUNCTION delete_project_rows(p_tenant text, p_project text, p_most integer) RETURNS void
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('taor_sandbox project ' || p_tenant || '/' || p_project, 0)) THEN
+        RETURN;
+    END IF;
     DELETE FROM snapshots WHERE (tenant_id, build_id, snapshot_id) IN (
         SELECT s.tenant_id, s.build_id, s.snapshot_id FROM builds b JOIN snapshots s USING (tenant_id, build_id)
         WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most);
     DELETE FROM operations WHERE (tenant_id, build_id, op_id) IN (
         SELECT o.tenant_id, o.build_id, o.op_id FROM builds b JOIN operations o USING (tenant_id, build_id)
-        WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most)
-$$;
+        WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most);
+END $$;
 
 -- Whether nothing of a project is left but its fences.
 CREATE OR REPLACE FUNCTION project_is_gone(p_tenant text, p_project text) RETURNS boolean LANGUAGE sql STABLE AS $$
