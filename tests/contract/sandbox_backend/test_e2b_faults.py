@@ -157,6 +157,20 @@ async def test_a_sandbox_that_dies_under_a_follower_ends_the_follower(
         await anext(follower)
 
 
+async def test_a_pause_under_a_follower_ends_the_follower_and_a_silence_does_not(
+    e2b_settings: E2BSettings, e2b_toolbox: Toolbox, sandbox: Sandbox, e2b_simulator: Simulator
+) -> None:
+    """E2B pauses by itself what has lived for too long; the connection stays open, and nothing is said any more."""
+    impatient = await E2BBackend(replace(e2b_settings, lease_seconds=0.2), e2b_toolbox).attach(sandbox.provider_id)
+    assert (await run(impatient, "sleep 1; echo done")).stdout == "done\n"
+    follower = impatient.follow(await start(impatient, "echo begun; sleep 77"))
+    await anext(follower)
+    e2b_simulator.shelf.end_in(e2b_simulator.shelf.find(sandbox.provider_id), 0.0)
+    with pytest.raises(SandboxUnreachable):
+        await anext(follower)
+    await impatient.close()
+
+
 async def test_changes_that_a_resume_has_lost_take_their_journal_along(
     backend: E2BBackend, sandbox: Sandbox, e2b_simulator: Simulator
 ) -> None:

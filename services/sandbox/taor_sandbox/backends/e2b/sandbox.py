@@ -100,7 +100,7 @@ class E2BSandbox:
 
     def follow(self, op_id: str, offsets: Offsets = START) -> AsyncIterator[OutputChunk | Exited | Dead | Unclaimed]:
         """Yield output from `offsets` on, then the end state; a broken connection is taken up where it broke."""
-        return follow(self, op_id, offsets)
+        return follow(self, op_id, offsets, self._lease_seconds)
 
     def log_path(self, op_id: str, stream: Stream) -> str:
         """Where an output of an operation stands inside."""

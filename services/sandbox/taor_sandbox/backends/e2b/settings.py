@@ -22,7 +22,7 @@ class E2BSettings:
     """Where commands may connect to; `*.` before a name allows what is below it."""
     request_seconds: float = 60.0
     lease_seconds: float = 20.0
-    """How long a freeze outlives the last sign of life of whoever holds it."""
+    """How long a freeze outlives the last sign of life of whoever holds it, and a follower bears a silence."""
 
 
 def settings_of(config: SandboxConfig) -> E2BSettings:
