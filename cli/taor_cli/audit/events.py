@@ -89,7 +89,7 @@ def fact_of_event(event: Event) -> Fact | None:
             return ("question", question[:_COMPARED])
         case MessageRead(inbox_id, text):
             return ("message", event.log_sequence, inbox_id, text[:_COMPARED])
-        case Ended() as ended:
+        case Ended() as ended if event.log_sequence:  # a fork that could not be made ends without a log
             proof = (ended.verification_command, ended.verification_outcome)
             return ("end", event.log_sequence, ended.state.value, ended.message, ended.preview_port, *proof)
         case _:
