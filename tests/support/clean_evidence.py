@@ -52,7 +52,11 @@ def clean_evidence() -> Evidence:
         read_time=BEGAN + timedelta(minutes=10),
         build=_build(),
         inspection=Inspection(
-            epoch=2, projected_sequence=len(log), ticketed=False, inbox=(InboxItem("in-1", True, 7),)
+            state=BuildState.SUCCEEDED,
+            epoch=2,
+            projected_sequence=len(log),
+            ticketed=False,
+            inbox=(InboxItem("in-1", True, 7),),
         ),
         checkpoint_epoch=2,
         log=log,
@@ -62,7 +66,7 @@ def clean_evidence() -> Evidence:
         journal=journal,
         balances=balances,
         operations=(_operation(),),
-        snapshots=(Snapshot("s-2", f"{FIRST_RID}/2", 3), Snapshot("s-1", "", 0)),
+        snapshots=(Snapshot("s-2", f"{FIRST_RID}/2", 3, 1), Snapshot("s-1", "", 0, 1)),
         sandbox=Sandbox("KEPT", 1, 2),
         events=_events(),
         billed=_billed(log),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from taor_cli.builds import Build
+from taor_cli.builds import Build, BuildState
 from taor_cli.events import Event
 
 
@@ -159,6 +159,8 @@ class Snapshot:
     snapshot_id: str
     covers_op_id: str
     covers_log_sequence: int
+    generation: int
+    """Of the sandbox that it was taken of; 0 for one that a fork has inherited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,9 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What the orchestrator knows of the build's inner state."""
+    """What the orchestrator knows of the build's inner state, all of it at one moment."""
 
+    state: BuildState
     epoch: int
     projected_sequence: int
     ticketed: bool

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from taor_cli.audit.evidence import Evidence, HoldState
 from taor_cli.audit.findings import Check, Finding
 from taor_cli.builds import BuildState
+from taor_cli.events import Ended, StateChanged, What
 
+_TIMED = (BuildState.SLEEPING, BuildState.WAITING_BUDGET)
 _GONE = ("KEPT", "PAUSED", "DESTROYED", "FENCED")
 
 
@@ -34,7 +36,7 @@ def heard(evidence: Evidence) -> Iterator[Finding]:
 
 
 def fenced(evidence: Evidence) -> Iterator[Finding]:
-    """15: no fence is above the orchestrator's epoch; an ended build has no ticket and no working sandbox."""
+    """15: no fence is above the orchestrator's epoch; a build is in one place; an ended one has no working sandbox."""
     epoch = evidence.inspection.epoch
     fences = {
         "checkpoint": evidence.checkpoint_epoch,
@@ -51,14 +53,35 @@ def fenced(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _one_place(evidence: Evidence) -> Iterator[Finding]:
-    state, ticketed = evidence.build.state, evidence.inspection.ticketed
-    name = f"build {evidence.build.build_id}"
-    if state.is_resting and ticketed:
-        yield Finding(name, f"is {state} and has a ticket")
-    if state is BuildState.QUEUED and not ticketed:
-        yield Finding(name, "is QUEUED and has no ticket")
-    if state in (BuildState.SLEEPING, BuildState.WAITING_BUDGET) and evidence.build.wake_time is None:
-        yield Finding(name, f"is {state} and has no time to wake")
+    """Exactly one of queued, at work, resting until a time, waiting for people, and ended."""
+    build, inspection = evidence.build, evidence.inspection
+    has = (
+        (inspection.state, "a ticket", inspection.ticketed, inspection.state is BuildState.QUEUED),
+        (build.state, "a time to wake", build.wake_time is not None, build.state in _TIMED),
+        (build.state, "a time of its end", build.end_time is not None, build.state.is_ended),
+    )
+    for state, what, is_there, must_be_there in has:
+        if is_there != must_be_there:
+            yield Finding(f"build {build.build_id}", f"is {state} and has {'' if is_there else 'not '}{what}")
+    yield from _told_place(evidence)
+
+
+def _told_place(evidence: Evidence) -> Iterator[Finding]:
+    """A build that rests is where its last event says; while it works, both are never read at one moment."""
+    build, events = evidence.build, evidence.events
+    if not build.state.is_resting or not events or events[-1].sequence != build.last_event_sequence:
+        return
+    told = [state for event in events if (state := _place_of(event.what)) is not None]
+    if told and told[-1] is not build.state:
+        yield Finding(f"build {build.build_id}", f"is {build.state}, its events say {told[-1]}")
+
+
+def _place_of(what: What) -> BuildState | None:
+    match what:
+        case StateChanged(after=state) | Ended(state=state):
+            return state
+        case _:
+            return None
 
 
 CHECKS = (

@@ -52,14 +52,17 @@ def ran_once(evidence: Evidence) -> Iterator[Finding]:
     for operation in evidence.operations:
         if operation.claims > 1:
             yield Finding(f"operation {operation.op_id}", f"was claimed {operation.claims} times")
-        if operation.generation > newest:
+        # What a fork has inherited ran in no generation of its own, unless it was done again.
+        first = 1 if _is_own(evidence, operation.op_id) else 0
+        if not first <= operation.generation <= newest:
             yield Finding(f"operation {operation.op_id}", f"ran in generation {operation.generation} of {newest}")
         if operation.state is OperationState.STARTING and evidence.build.state.is_ended:
             yield Finding(f"operation {operation.op_id}", "is still open in a build that has ended")
 
 
 def covered(evidence: Evidence) -> Iterator[Finding]:
-    """12: the newest snapshot of a resting build covers its last operation."""
+    """12: the newest snapshot of a resting build covers its last operation, and each one an operation that there is."""
+    yield from _known(evidence)
     if not evidence.operations:
         return
     last = max(evidence.operations, key=_place)
@@ -69,6 +72,24 @@ def covered(evidence: Evidence) -> Iterator[Finding]:
     newest = max(evidence.snapshots, key=lambda it: (it.covers_log_sequence, _index(it.covers_op_id)))
     if (newest.covers_log_sequence, _index(newest.covers_op_id)) < _place(last):
         yield Finding(f"snapshot {newest.snapshot_id}", f"covers {newest.covers_op_id or 'nothing'}, not {last.op_id}")
+
+
+def _known(evidence: Evidence) -> Iterator[Finding]:
+    newest = evidence.sandbox.generation if evidence.sandbox else 0
+    places = {operation.op_id: operation.log_sequence for operation in evidence.operations}
+    for snapshot in evidence.snapshots:
+        name = f"snapshot {snapshot.snapshot_id}"
+        if snapshot.generation > newest:
+            yield Finding(name, f"was taken of generation {snapshot.generation} of {newest}")
+        # What a fork has inherited covers an operation of the other build.
+        op_id, sequence = snapshot.covers_op_id, snapshot.covers_log_sequence
+        if _is_own(evidence, op_id) and places.get(op_id) != sequence:
+            where = f"{op_id} of log {sequence}"
+            yield Finding(name, f"covers {where}, which is no operation of the build")
+
+
+def _is_own(evidence: Evidence, op_id: str) -> bool:
+    return op_id.startswith(f"{evidence.build.build_id}/")
 
 
 def _place(operation: Operation) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from taor_cli.audit.evidence import (
     Snapshot,
     Usage,
 )
-from taor_cli.translate import moment
+from taor_cli.translate import moment, state
 
 _KINDS = {
     checkpoint_pb2.LogEntry.HEAD: LogKind.HEAD,
@@ -152,7 +152,7 @@ def operation(row: sandbox_pb2.Operation) -> Operation:
 
 def snapshot(row: sandbox_pb2.Snapshot) -> Snapshot:
     """A snapshot."""
-    return Snapshot(row.snapshot_id, row.covers_op_id, row.covers_log_sequence)
+    return Snapshot(row.snapshot_id, row.covers_op_id, row.covers_log_sequence, row.generation)
 
 
 def sandbox(row: sandbox_pb2.GetSandboxResponse) -> Sandbox:
@@ -163,6 +163,7 @@ def sandbox(row: sandbox_pb2.GetSandboxResponse) -> Sandbox:
 def inspection(row: orchestrator_pb2.InspectBuildResponse) -> Inspection:
     """The inner state of a build."""
     return Inspection(
+        state=state(row.state),
         epoch=row.epoch,
         projected_sequence=row.projected_sequence,
         ticketed=row.ticketed,

@@ -36,7 +36,8 @@ async def audit(invocation: Invocation, *, name: str) -> None:
 
     \b
     9 needs the record of the scripted model, so only at home it says more than that the overrun is right.
-    12 trusts the sandbox service for the bytes of a snapshot; `taor files` reads them.
+    11 knows of an operation that ran again only the last run. 12 trusts the sandbox service for the bytes of a
+    snapshot; `taor files` reads them. 15 knows the fence of the budget by its newest reservation.
     9, 12 and 14 say something only of a build that rests or has ended.
     """
     endpoints = invocation.endpoints()

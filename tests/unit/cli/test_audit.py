@@ -160,15 +160,31 @@ BREAKS: dict[str, tuple[Break, int, str]] = {
     "another result was told": (operation(result_sha256=b"\0" * 32), 10, f"operation {FIRST_RID}/2"),
     "an operation was claimed twice": (operation(claims=2), 11, f"operation {FIRST_RID}/2"),
     "an operation ran in no generation": (operation(generation=2), 11, f"operation {FIRST_RID}/2"),
+    "an operation ran before there was a sandbox": (operation(generation=0), 11, f"operation {FIRST_RID}/2"),
     "an operation is open in an ended build": (
         operation(state=OperationState.STARTING),
         11,
         f"operation {FIRST_RID}/2",
     ),
     "the newest snapshot is too old": (
-        lambda it: replace(it, snapshots=(Snapshot("s-1", f"{FIRST_RID}/1", 3),)),
+        lambda it: replace(it, snapshots=(Snapshot("s-1", "", 0, 1),)),
         12,
         "snapshot s-1",
+    ),
+    "a snapshot covers an operation that never was": (
+        lambda it: replace(it, snapshots=(*it.snapshots, Snapshot("s-0", f"{FIRST_RID}/1", 3, 1))),
+        12,
+        "snapshot s-0",
+    ),
+    "a snapshot covers an operation of another entry": (
+        lambda it: replace(it, snapshots=(*it.snapshots, Snapshot("s-0", f"{FIRST_RID}/2", 2, 1))),
+        12,
+        "snapshot s-0",
+    ),
+    "a snapshot was taken of no generation": (
+        lambda it: replace(it, snapshots=(*it.snapshots, Snapshot("s-0", "", 0, 2))),
+        12,
+        "snapshot s-0",
     ),
     "there is no snapshot": (lambda it: replace(it, snapshots=()), 12, f"operation {FIRST_RID}/2"),
     "an event is dropped": (event_dropped, 13, "event 6"),
@@ -189,7 +205,22 @@ BREAKS: dict[str, tuple[Break, int, str]] = {
         15,
         "sandbox 1",
     ),
-    "a sleeping build has no time to wake": (build(state=BuildState.SLEEPING), 15, f"build {BUILD_ID}"),
+    "the budget's newest reservation is ahead": (hold(SECOND_RID, epoch=3), 15, "fence of budget"),
+    "the sandbox's fence is ahead": (lambda it: replace(it, sandbox=Sandbox("KEPT", 1, 3)), 15, "fence of sandbox"),
+    "a build at work has a ticket": (
+        inspection(state=BuildState.RUNNING, ticketed=True),
+        15,
+        f"build {BUILD_ID}",
+    ),
+    "a queued build has no ticket": (inspection(state=BuildState.QUEUED), 15, f"build {BUILD_ID}"),
+    "a sleeping build has no time to wake": (
+        build(state=BuildState.SLEEPING, end_time=None, last_event_sequence=0),
+        15,
+        f"build {BUILD_ID}",
+    ),
+    "an ended build has a time to wake": (build(wake_time=BEGAN), 15, f"build {BUILD_ID}"),
+    "an ended build has no time of its end": (build(end_time=None), 15, f"build {BUILD_ID}"),
+    "a build is where no event says": (build(state=BuildState.FAILED), 15, f"build {BUILD_ID}"),
 }
 
 
@@ -207,7 +238,7 @@ def test_a_build_at_work_is_judged_only_by_what_must_hold_at_every_moment() -> N
     evidence = clean_evidence()
     at_work = replace(
         evidence,
-        build=replace(evidence.build, state=BuildState.RUNNING, last_event_sequence=10),
+        build=replace(evidence.build, state=BuildState.RUNNING, last_event_sequence=10, end_time=None),
         log=evidence.log[:5],
         holds=(*evidence.holds[:3], replace(evidence.holds[3], state=HoldState.HELD, booked_microdollars=0)),
         journal=evidence.journal[:-3],
