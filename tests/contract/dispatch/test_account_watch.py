@@ -1,6 +1,7 @@
 """Money that comes by the budget's own API wakes the builds that rest for want of it."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -63,13 +64,14 @@ async def test_who_rests_after_the_money_has_come_is_woken_too(bench: Bench, bud
 
 async def test_a_budget_that_was_away_is_followed_again(bench: Bench, migrated_database: MigratedDatabase) -> None:
     dsn = migrated_database("taor_budget")
-    async with running_bench(dsn, create_accounts=True) as gone:
-        await gone.admit()
-        address = gone.address
-    build = await put_to_rest(bench, "local", "ada", 3600, denied_version=1)
-    async with watching(bench, address), running_bench(dsn, create_accounts=True, listen=address) as back:
-        await top_up(back)
-        await until(lambda: _is(bench, build, "QUEUED"))
+    with tempfile.TemporaryDirectory(prefix="taor-budget-") as folder:
+        address = f"unix:{folder}/socket"  # of a port, nobody knows who has it meanwhile
+        async with running_bench(dsn, create_accounts=True, listen=address) as gone:
+            await gone.admit()
+        build = await put_to_rest(bench, "local", "ada", 3600, denied_version=1)
+        async with watching(bench, address), running_bench(dsn, create_accounts=True, listen=address) as back:
+            await top_up(back)
+            await until(lambda: _is(bench, build, "QUEUED"))
 
 
 async def _is(bench: Bench, build: str, state: str) -> bool:

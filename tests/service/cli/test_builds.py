@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installation import free_base_port
 from tests.support.recorded_orchestrator import TOKEN, RecordedOrchestrator, serving, story
 
 RUN_SECONDS = 60.0
@@ -129,7 +130,8 @@ async def test_a_watch_survives_a_server_that_is_restarted(tmp_path: Path) -> No
     recorded = RecordedOrchestrator()
     build = recorded.new_build()
     first, *rest = story()
-    async with serving(recorded) as address:
+    # No port of those that the kernel hands out: somebody else could have it before the second server does.
+    async with serving(recorded, listen=f"127.0.0.1:{free_base_port()}") as address:
         await recorded.add(build.build_id, first)
         process = await Installation(recorded, address).start("watch", build.build_id, "--json")
         assert process.stdout is not None
