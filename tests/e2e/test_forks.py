@@ -1,101 +1,128 @@
 """A build is rewound: forked at an earlier turn, with other words or another model, and compared with its origin."""
 
+import asyncio
 import json
+import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from taor_cli.audit.gather import gather
+from taor_cli.audit.replay import replay
+from taor_cli.audit.report import Verdict, audit
+from taor_cli.builds import Build, BuildState
+from taor_cli.clients import Clients, connect
+from taor_cli.endpoints import Endpoints, Wanted, resolve
+from taor_cli.orchestrator import Orchestrator, Order
+from taor_cli.results import download
 from taor_local.options import Options
 from tests.support.command import taor
-from tests.support.waiting import wait_until
 
 LINES = "first\nsecond\nthird\n"
+REQUEST = str(uuid.uuid4())
+END_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
-def origin(installation: Options, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The build of the script, ended; of its third turn no snapshot was taken."""
-    brief = tmp_path_factory.mktemp("brief") / "brief.md"
-    brief.write_text("Write a log.\n\ntaor-script: rewind\n")
-    started = taor(installation, "build", "--brief", str(brief), "--no-follow", "--json")
-    assert started.status == 0, started.err
-    build_id = str(started.document["build_id"])
-    _answer(installation, build_id)
-    watched = taor(installation, "watch", build_id)
-    assert watched.status == 0, watched.out + watched.err
-    return build_id
+@pytest.fixture
+async def clients(installation: Options) -> AsyncIterator[Clients]:
+    """The services of the installation."""
+    async with connect(_endpoints(installation)) as clients:
+        yield clients
 
 
-def test_a_fork_goes_on_from_a_turn_with_its_files_and_leaves_the_origin_alone(
-    installation: Options, origin: str, tmp_path: Path
+@pytest.fixture
+async def origin(clients: Clients) -> Build:
+    """The build of the script, ended, the same for every test; of its third turn no snapshot was taken."""
+    order = Order(REQUEST, "me", "rewind", "partner", "Write a log.\n\ntaor-script: rewind\n", (), "")
+    return await _ended(clients, (await Orchestrator(clients.orchestrator).start(order)).build_id)
+
+
+async def test_a_fork_goes_on_from_a_turn_with_its_files_and_leaves_the_origin_alone(
+    installation: Options, clients: Clients, origin: Build, tmp_path: Path
 ) -> None:
-    forked = taor(installation, "fork", origin, "--at", "2", "--instruction", "Mind the order.", "--json")
-    assert forked.status == 0, forked.out + forked.err
-    events = [json.loads(line) for line in forked.out.splitlines()]
+    forked = await _taor(installation, "fork", origin.build_id, "--at", "2", "--instruction", "Mind it.", "--json")
+    events = [json.loads(line) for line in forked.splitlines()]
     assert [each["kind"] for each in events[:2]] == ["forked", "state_changed"]
     assert [each["turn_taken"]["turn"] for each in events if each["kind"] == "turn_taken"] == [3, 4, 5]
-    shown = taor(installation, "show", "latest", "--json").document
-    fork = str(shown["build_id"])
-    assert (shown["origin_build_id"], shown["origin_turn"], shown["turns"]) == (origin, 2, 3)
-    cost = taor(installation, "show", origin, "--json").document["spent_microdollars"]
-    assert 0 < int(str(shown["spent_microdollars"])) < int(str(cost))
-    assert _log(installation, fork, tmp_path) == _log(installation, origin, tmp_path) == LINES
-    _hold_to_account(installation, origin)
-    _hold_to_account(installation, fork)
-    _hold_to_account(installation, fork, "replay")
+    fork = await _latest(clients)
+    assert (fork.origin_build_id, fork.origin_turn, fork.turns) == (origin.build_id, 2, 3)
+    assert 0 < fork.spent_microdollars < origin.spent_microdollars
+    for each in (origin, fork):
+        assert await _log(clients, each, tmp_path / each.build_id) == LINES
+        await _hold_to_account(installation, clients, each)
 
-    assert taor(installation, "diff", origin, "4", "5", "--with", fork).out.strip() == "no file differs"
-    differs = taor(installation, "diff", fork, "1", "4", "--json").document["changes"]
-    assert isinstance(differs, list)
+    same = await _taor(installation, "diff", origin.build_id, "4", "5", "--with", fork.build_id)
+    assert same.strip() == "no file differs"
+    differs = json.loads(await _taor(installation, "diff", fork.build_id, "1", "4", "--json"))["changes"]
     assert [(each["path"], each["kind"]) for each in differs] == [
         *(("colour", "CHANGED"), ("made", "ADDED"), ("notes/log", "CHANGED"))
     ]
     assert "+second" in differs[2]["text_diff"]
 
 
-def test_another_model_goes_on_in_a_segment_of_its_own(installation: Options, origin: str, tmp_path: Path) -> None:
-    forked = taor(installation, "fork", origin, "--at", "1", "--model", "claude-haiku-5-5", "--no-follow", "--json")
-    assert forked.status == 0, forked.err
-    fork = str(forked.document["build_id"])
-    _answer(installation, fork)  # the script begins anew, for no message of it was inherited
-    assert taor(installation, "watch", fork).status == 0
-    shown = taor(installation, "show", fork, "--json").document
-    assert (shown["model"], shown["state"]) == ("claude-haiku-5-5", "SUCCEEDED")
-    assert _log(installation, fork, tmp_path) == "first\n"
-    nested = tmp_path / fork / "notes" / "notes" / "log"
+async def test_another_model_goes_on_in_a_segment_of_its_own(
+    installation: Options, clients: Clients, origin: Build, tmp_path: Path
+) -> None:
+    arguments = ("--at", "1", "--model", "claude-haiku-5-5", "--no-follow")
+    build_id = (await _taor(installation, "fork", origin.build_id, *arguments)).strip()
+    fork = await _ended(clients, build_id)  # the script begins anew, for no message of it was inherited
+    assert (fork.model, fork.state) == ("claude-haiku-5-5", BuildState.SUCCEEDED)
+    assert await _log(clients, fork, tmp_path / "files") == "first\n"
+    nested = tmp_path / "files" / "notes" / "notes" / "log"
     assert nested.read_text() == LINES, "its first command starts where the last one of the origin ended"
-    _hold_to_account(installation, fork)
+    await _hold_to_account(installation, clients, fork)
 
 
-def test_a_turn_that_is_not_kept_is_refused_or_made_again(installation: Options, origin: str, tmp_path: Path) -> None:
-    listed = taor(installation, "turns", origin, "--json").document["turns"]
-    assert isinstance(listed, list)
-    assert [each["kept"] for each in listed] == [True, True, False, True, True]
-    refused = taor(installation, "fork", origin, "--at", "3")
+async def test_a_turn_that_is_not_kept_is_refused_or_made_again(
+    installation: Options, clients: Clients, origin: Build, tmp_path: Path
+) -> None:
+    turns = json.loads(await _taor(installation, "turns", origin.build_id, "--json"))["turns"]
+    assert [each["kept"] for each in turns] == [True, True, False, True, True]
+    refused = await asyncio.to_thread(taor, installation, "fork", origin.build_id, "--at", "3")
     assert (refused.status, "TURN_NOT_KEPT" in refused.err) == (4, True), refused.err
     assert "1–2, 4–5" in refused.err
-    again = taor(installation, "fork", origin, "--at", "3", "--redo")
-    assert again.status == 0, again.out + again.err
-    fork = str(taor(installation, "show", "latest", "--json").document["build_id"])
-    assert _log(installation, fork, tmp_path) == LINES
-    _hold_to_account(installation, fork)
+    build_id = (await _taor(installation, "fork", origin.build_id, "--at", "3", "--redo", "--no-follow")).strip()
+    fork = await _ended(clients, build_id)
+    assert fork.state is BuildState.SUCCEEDED
+    assert await _log(clients, fork, tmp_path / "files") == LINES
+    await _hold_to_account(installation, clients, fork)
 
 
-def _answer(options: Options, build_id: str) -> None:
-    wait_until(lambda: _state(options, build_id) == "WAITING_ANSWER", "the question", timeout_seconds=60)
-    assert taor(options, "answer", build_id, "Yes.").status == 0
+async def _ended(clients: Clients, build_id: str) -> Build:
+    """The build at its end; a question on the way is answered."""
+    orchestrator = Orchestrator(clients.orchestrator)
+    async with asyncio.timeout(END_SECONDS):
+        while not (build := await orchestrator.get(build_id)).state.is_ended:
+            if build.state is BuildState.WAITING_ANSWER and build.question:
+                await orchestrator.answer(build_id, f"yes-{build_id}", "Yes.")
+            await asyncio.sleep(0.05)
+    return build
 
 
-def _state(options: Options, build_id: str) -> str:
-    return str(taor(options, "show", build_id, "--json").document["state"])
+async def _latest(clients: Clients) -> Build:
+    orchestrator = Orchestrator(clients.orchestrator)
+    return await orchestrator.get(await orchestrator.find("latest"))
 
 
-def _log(options: Options, build_id: str, folder: Path) -> str:
-    files = folder / build_id
-    assert taor(options, "files", build_id, "-o", str(files)).status == 0
-    return (files / "notes" / "log").read_text()
+async def _log(clients: Clients, build: Build, folder: Path) -> str:
+    await download(clients, build.build_id, folder)
+    return (folder / "notes" / "log").read_text()
 
 
-def _hold_to_account(options: Options, build_id: str, look: str = "audit") -> None:
-    said = taor(options, look, build_id)
+async def _hold_to_account(installation: Options, clients: Clients, build: Build) -> None:
+    """Nothing is found by the audit, and every turn is as the log gives it."""
+    evidence = await gather(clients, build, _endpoints(installation).model_record)
+    assert [line for line in audit(evidence) if line.verdict is Verdict.BROKEN] == []
+    assert [turn.findings for turn in replay(evidence) if turn.findings] == []
+
+
+def _endpoints(installation: Options) -> Endpoints:
+    return resolve(Wanted(data=installation.data))
+
+
+async def _taor(installation: Options, *arguments: str) -> str:
+    """What the command says; it must succeed."""
+    said = await asyncio.to_thread(taor, installation, *arguments)
     assert said.status == 0, said.out + said.err
+    return said.out
