@@ -1,7 +1,8 @@
-"""Counts the planted bugs: how many there are in each service, and how many were caught."""
+"""Counts the planted bugs: how many there are in each service, how many were caught, and which were not."""
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 
@@ -18,4 +19,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 bugs = is_caught[planted["service"]]
                 bugs[planted["bug"]] = bugs.get(planted["bug"], True) and outcome == "passed"
     for service, bugs in sorted(is_caught.items()):
-        terminalreporter.write_line(f"mutants of {service}: {sum(bugs.values())} caught / {len(bugs)} planted")
+        terminalreporter.write_line(f"mutants of {service}: {_told(bugs)}")
+        for bug in (bug for bug, caught in sorted(bugs.items()) if not caught):
+            terminalreporter.write_line(f"    not caught: {bug}")
+    everywhere = {f"{service}: {bug}": caught for service, bugs in is_caught.items() for bug, caught in bugs.items()}
+    terminalreporter.write_line(f"mutants in all: {_told(everywhere)}")
+
+
+def _told(bugs: Mapping[str, bool]) -> str:
+    return f"{sum(bugs.values())} caught / {len(bugs)} planted"

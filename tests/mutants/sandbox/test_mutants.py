@@ -120,6 +120,13 @@ MUTANTS = [
         fences.test_of_two_operations_at_once_one_is_out_of_order,
     ),
     Mutant(
+        "the journal of operations is not kept",
+        "operations",
+        "    verdict := 'RUN';",
+        "    DELETE FROM operations WHERE op_id = p_op; verdict := 'RUN';",
+        fences.test_of_many_announcements_one_runs_and_the_others_follow,
+    ),
+    Mutant(
         "announcements are not locked",
         "operations",
         "AND build_id = p_build FOR NO KEY UPDATE;",
