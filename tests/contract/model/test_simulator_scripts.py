@@ -71,6 +71,15 @@ async def test_the_same_request_gets_the_same_answer_and_ids_never_repeat(simula
     assert len(set(ids)) == len(ids) == 13
 
 
+async def test_it_thinks_unless_it_is_told_not_to(simulation: Simulation) -> None:
+    for thinking, kinds in (({}, ["thinking", "text"]), ({"thinking": {"type": "disabled"}}, ["text"])):
+        talk = simulation.converse("synthetic turns=2 think=90")
+        del talk.body["thinking"]
+        talk.body |= thinking
+        message = await talk.turn()
+        assert [block["type"] for block in message["content"]][: len(kinds)] == kinds
+
+
 async def test_an_answer_cut_by_max_tokens_is_played_again(simulation: Simulation) -> None:
     talk = simulation.converse("synthetic turns=3 mix=files bytes=4000", max_tokens=20)
     cut = await talk.turn("not run: the call was cut off")

@@ -20,6 +20,8 @@ KNOWN_FIELDS = frozenset(
         *("context_management", "temperature", "top_p", "top_k", "mcp_servers"),
     ]
 )
+# What the models of our plans do where a request says nothing of it (docs/decisions/0008).
+BY_DEFAULT: Object = {"type": "adaptive"}
 MAX_OUTPUT_TOKENS = 128_000
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
@@ -73,7 +75,7 @@ def parse(body: bytes, *, counting: bool = False) -> Request:
         model=_model(fields),
         max_tokens=1 if counting else _max_tokens(fields),
         stream=fields.get("stream") is True,
-        thinks=_object(fields.get("thinking", {}), "thinking").get("type") in ("enabled", "adaptive"),
+        thinks=_object(fields.get("thinking", BY_DEFAULT), "thinking").get("type") in ("enabled", "adaptive"),
         system=_blocks(fields.get("system", []), "system"),
         tools=_tools(fields.get("tools", [])),
         messages=_messages(fields.get("messages")),
