@@ -33,6 +33,7 @@ from taor_sandbox.app import running_backend
 from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
 from tests.support.postgres import MigratedDatabase
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from taor.checkpoint.v1.checkpoint_pb2_grpc import CheckpointServiceAsyncStub  # stand in the stubs only
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 TOKEN = "a-token-for-tests"
 MODEL = "claude-sonnet-5-5"
+START_SECONDS = 120.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -160,16 +162,18 @@ def _turn(rid: str, uses: Sequence[tuple[str, dict[str, str]]]) -> Iterator[chec
 @contextmanager
 def killable_orchestrator(environ: dict[str, str], orders: Path) -> Iterator[str]:
     """An orchestrator in a process of its own, which kills itself at the boundary that the folder names."""
-    listen = f"unix:{orders / uuid.uuid4().hex[:8]}"
+    socket = orders / uuid.uuid4().hex[:8]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "tests.crash.killable", str(orders), "orchestrator", "serve"],
-        env={**os.environ, **environ, "TAOR_ORCHESTRATOR_LISTEN": listen, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **environ, "TAOR_ORCHESTRATOR_LISTEN": f"unix:{socket}", "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield listen
+        # Dialled before it listens, a channel waits longer from try to try.
+        wait_until(socket.exists, "the socket of the orchestrator", timeout_seconds=START_SECONDS)
+        yield f"unix:{socket}"
     finally:
         process.kill()
         process.wait()
