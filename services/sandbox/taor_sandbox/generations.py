@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from taor_chassis import deadlines
 from taor_sandbox.backends.errors import BackendUnavailable, SandboxGone, SandboxUnreachable, StaleEpoch
-from taor_sandbox.backends.port import Backend, Limits, Sandbox
+from taor_sandbox.backends.port import Backend, Limits, Sandbox, Unclaimed
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.errors import (
     AttachSuperseded,
@@ -32,6 +32,8 @@ from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
 
 _GENERATIONS_PER_ATTACH = 4
+FIRST_NONCE = 1
+"""A journal with a later one was laid anew, and has lost older claims for that reason."""
 
 _log = logging.getLogger(__name__)
 
@@ -103,12 +105,22 @@ class Generations:
                 return False
             await sandbox.raise_epoch(build.fence.epoch)
             await self._journal.renew_if_wiped(sandbox, build)
+            if await self._is_older(build, sandbox):
+                return False
         except StaleEpoch as error:
             raise StaleClaim() from error
         except (StaleGeneration, SandboxGone, SandboxUnreachable):
             await session.let_go()
             return False
         session.hold(build, sandbox)
+        return True
+
+    async def _is_older(self, build: Build, sandbox: Sandbox) -> bool:
+        """Whether an older disk came back, from before the last operation: a provider may pause on its own account."""
+        op_id = await self._operations.last_claimed(build) if build.nonce == FIRST_NONCE else None
+        if op_id is None or not isinstance(await sandbox.look(op_id), Unclaimed):
+            return False
+        _log.error("a sandbox has lost its newest operation", extra={"build_id": build.key.build_id, "op_id": op_id})
         return True
 
     async def _plan(self, build: Build) -> Build:

@@ -91,14 +91,37 @@ async def test_a_sandbox_sleeps_and_wakes_with_its_files(harness: Harness) -> No
 
 async def test_a_pause_that_brings_back_older_files_is_found_out(harness: Harness, simulator: Simulator) -> None:
     """Their journal comes back with them, so that only the files themselves can tell."""
-    await harness.attach()
-    await harness.write(1, "kept.txt", "kept\n")
+    await sleep_and_write_again(harness)
     simulator.faults.arm(Fault(FaultKind.LOST_CHANGES, "/pause"))
+    await harness.release(pb.ReleaseSandboxRequest.PAUSE)
+    await assert_that_nothing_is_missing(harness)
+
+
+async def test_a_time_out_that_brings_back_older_files_is_found_out(harness: Harness, simulator: Simulator) -> None:
+    """Nobody has noted what the files were; that the journal lacks the newest claim tells."""
+    await sleep_and_write_again(harness)
+    simulator.faults.arm(Fault(FaultKind.LOST_CHANGES, "/pause"))
+    (held,) = simulator.shelf
+    await simulator.shelf.pause(held, memory=True)
+    await assert_that_nothing_is_missing(harness)
+
+
+async def sleep_and_write_again(harness: Harness) -> None:
+    """Files of before a sleep, to which a later loss falls back, and some of after it."""
+    await harness.attach()
+    await harness.write(1, "early.txt", "early\n")
     await harness.release(pb.ReleaseSandboxRequest.PAUSE)
     harness.take_over()
     await harness.attach(tail_sequence=1)
-    listing = await harness.until_attached(lambda: harness.bash(2, "cat kept.txt"))
-    assert listing.text.startswith("kept\n")
+    await harness.write(2, "late.txt", "late\n")
+    assert harness.generation == 1
+
+
+async def assert_that_nothing_is_missing(harness: Harness) -> None:
+    harness.take_over()
+    await harness.attach(tail_sequence=2)
+    listing = await harness.until_attached(lambda: harness.bash(3, "cat early.txt late.txt"))
+    assert listing.text.startswith("early\nlate\n")
     assert harness.generation == 2
 
 

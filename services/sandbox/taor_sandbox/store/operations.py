@@ -48,6 +48,12 @@ WHERE tenant_id = $1 AND build_id = $2 AND covers_sequence = $3 AND covers_block
                   AND (log_sequence, block) <= ($3, $4) AND (input::jsonb ->> 'background')::boolean)
 ORDER BY created_at DESC LIMIT 1
 """
+# The last one that has ended; after an interrupted one nobody knows which claims the journal has.
+_LAST_CLAIMED = """
+SELECT CASE WHEN state = 'DONE' AND claims > 0 THEN op_id END FROM operations
+WHERE tenant_id = $1 AND build_id = $2 AND generation = $3 AND state IN ('DONE', 'INTERRUPTED')
+ORDER BY log_sequence DESC, block DESC LIMIT 1
+"""
 _CWD = """
 SELECT cwd FROM operations
 WHERE tenant_id = $1 AND build_id = $2 AND cwd IS NOT NULL AND state <> 'LOST' AND (log_sequence, block) < ($3, $4)
@@ -156,6 +162,11 @@ class Operations:
         """The hash of the tree that a walk in an older generation noted after an operation; None when none did."""
         noted: bytes | None = await self._pool.fetchval(_TREE_AFTER, *build.key, *position, build.generation)
         return noted
+
+    async def last_claimed(self, build: Build) -> str | None:
+        """The last operation of this generation whose claim must stand in the journal; None when there is none."""
+        op_id: str | None = await self._pool.fetchval(_LAST_CLAIMED, *build.key, build.generation)
+        return op_id
 
     async def record_redone(self, build: Build, op_id: str, claims: int) -> bool:
         """Note that an effect is present again; False when overtaken."""
