@@ -155,6 +155,17 @@ async def test_texts_go_only_with_their_project(orchestrator: Orchestrator) -> N
         await orchestrator.pool.execute("SELECT delete_content('local', 'hello', 100)")
 
 
+async def test_texts_go_a_bounded_number_at_a_time(orchestrator: Orchestrator) -> None:
+    build_id = await ended(orchestrator)
+    for _ in range(4):
+        await orchestrator.pool.execute("SELECT tell_state($1, 'QUEUED', 'CANCELLED', '')", uuid.UUID(build_id))
+    await orchestrator.stub.DeleteProject(deletion())
+    steps = []
+    while not await orchestrator.pool.fetchval("SELECT delete_content('local', 'hello', 2)"):
+        steps.append(await orchestrator.pool.fetchval("SELECT count(*) FROM events"))
+    assert steps == [3, 1, 0]
+
+
 async def test_a_deletion_goes_on_after_a_restart_until_nothing_is_left(
     migrated_database: MigratedDatabase, tmp_path: Path
 ) -> None:

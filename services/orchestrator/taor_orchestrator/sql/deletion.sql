@@ -50,8 +50,7 @@ END $$;
 CREATE OR REPLACE FUNCTION delete_content(p_tenant_id text, p_project_id text, p_most integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_rows integer;
-    v_left boolean := false;
+    v_nothing_left boolean;
 BEGIN
     IF NOT EXISTS (SELECT FROM deleted_projects WHERE tenant_id = p_tenant_id AND project_id = p_project_id) THEN
         RAISE EXCEPTION 'the project % was not deleted', p_project_id USING ERRCODE = 'restrict_violation';
@@ -59,34 +58,30 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(project_lock(p_tenant_id, p_project_id)) THEN
         RETURN false;
     END IF;
-    DELETE FROM events WHERE (build_id, sequence) IN (
-        SELECT e.build_id, e.sequence FROM builds b JOIN events e USING (build_id)
-        WHERE b.tenant_id = p_tenant_id AND b.project_id = p_project_id LIMIT p_most);
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
-    v_left := v_left OR v_rows > 0;
-    DELETE FROM inbox WHERE inbox_id IN (
-        SELECT i.inbox_id FROM builds b JOIN inbox i USING (build_id)
-        WHERE b.tenant_id = p_tenant_id AND b.project_id = p_project_id LIMIT p_most);
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
-    v_left := v_left OR v_rows > 0;
-    DELETE FROM documents WHERE (build_id, section) IN (
-        SELECT d.build_id, d.section FROM builds b JOIN documents d USING (build_id)
-        WHERE b.tenant_id = p_tenant_id AND b.project_id = p_project_id LIMIT p_most);
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
-    v_left := v_left OR v_rows > 0;
-    DELETE FROM assignments WHERE build_id IN (
-        SELECT a.build_id FROM builds b JOIN assignments a USING (build_id)
-        WHERE b.tenant_id = p_tenant_id AND b.project_id = p_project_id LIMIT p_most);
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
-    v_left := v_left OR v_rows > 0;
-    DELETE FROM forks WHERE build_id IN (
-        SELECT f.build_id FROM builds b JOIN forks f USING (build_id)
-        WHERE b.tenant_id = p_tenant_id AND b.project_id = p_project_id LIMIT p_most);
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
-    v_left := v_left OR v_rows > 0;
-    UPDATE builds SET outcome_message = '' WHERE build_id IN (
-        SELECT build_id FROM builds
-        WHERE tenant_id = p_tenant_id AND project_id = p_project_id AND outcome_message <> '' LIMIT p_most);
-    GET DIAGNOSTICS v_rows = ROW_COUNT;
-    RETURN NOT (v_left OR v_rows > 0);
+    WITH ours AS (
+        SELECT build_id FROM builds WHERE tenant_id = p_tenant_id AND project_id = p_project_id
+    ), told AS (
+        DELETE FROM events WHERE (build_id, sequence) IN (
+            SELECT build_id, sequence FROM ours JOIN events USING (build_id) LIMIT p_most) RETURNING 1
+    ), sent AS (
+        DELETE FROM inbox WHERE inbox_id IN (
+            SELECT inbox_id FROM ours JOIN inbox USING (build_id) LIMIT p_most) RETURNING 1
+    ), documented AS (
+        DELETE FROM documents WHERE (build_id, section) IN (
+            SELECT build_id, section FROM ours JOIN documents USING (build_id) LIMIT p_most) RETURNING 1
+    ), assigned AS (
+        DELETE FROM assignments WHERE build_id IN (
+            SELECT build_id FROM ours JOIN assignments USING (build_id) LIMIT p_most) RETURNING 1
+    ), forked AS (
+        DELETE FROM forks WHERE build_id IN (
+            SELECT build_id FROM ours JOIN forks USING (build_id) LIMIT p_most) RETURNING 1
+    ), ended AS (
+        UPDATE builds SET outcome_message = '' WHERE build_id IN (
+            SELECT build_id FROM ours JOIN builds USING (build_id) WHERE outcome_message <> '' LIMIT p_most)
+        RETURNING 1
+    )
+    SELECT NOT EXISTS (TABLE told) AND NOT EXISTS (TABLE sent) AND NOT EXISTS (TABLE documented)
+       AND NOT EXISTS (TABLE assigned) AND NOT EXISTS (TABLE forked) AND NOT EXISTS (TABLE ended)
+    INTO v_nothing_left;
+    RETURN v_nothing_left;
 END $$;
