@@ -1,4 +1,7 @@
-"""`./taor crash-test`: the whole sweep, several installations side by side, with progress and a report."""
+"""`./taor crash-test`: the whole sweep, several installations side by side, with progress and a report.
+
+Beside it the large sizes of the protocol's models are explored, unless only a sample is wanted.
+"""
 
 import argparse
 import asyncio
@@ -11,6 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.crash.losses import Kind, Plan
+from tests.crash.models import explore
 from tests.crash.report import Report
 from tests.crash.runs import KillRun, LossRun, Run, perform
 from tests.crash.sweep import CAREFUL, MIXED, Point, Result, Rig, enumerate_points, running_rig, sample
@@ -29,13 +33,24 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=8, metavar="N", help="installations side by side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes, as JSON")
+    parser.add_argument("--models", action=argparse.BooleanOptionalAction, help="default: unless --points is given")
     wanted = parser.parse_args()
-    report = asyncio.run(_sweep(wanted))
+    report = asyncio.run(_run(wanted))
     sys.stderr.write("\n")
     sys.stdout.write("\n".join(report.lines()) + "\n")
     if wanted.report:
         wanted.report.write_text(json.dumps(report.document(), indent=2) + "\n")
-    return 1 if report.failures or report.missed else 0
+    return 0 if report.is_clean else 1
+
+
+async def _run(wanted: argparse.Namespace) -> Report:
+    has_models = not wanted.points if wanted.models is None else wanted.models
+    async with asyncio.TaskGroup() as both:
+        exploring = both.create_task(explore()) if has_models else None
+        sweeping = both.create_task(_sweep(wanted))
+    report = sweeping.result()
+    report.explored = exploring.result() if exploring else ()
+    return report
 
 
 async def _sweep(wanted: argparse.Namespace) -> Report:
@@ -76,7 +91,10 @@ def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> Sequence[Run]:
 
 async def _work(rig: Rig, queue: Iterator[Run], undisturbed: Mapping[str, Result], report: Report) -> None:
     for run in queue:
-        report.take(await perform(rig, run), undisturbed)
+        try:
+            report.take(await perform(rig, run), undisturbed)
+        except AssertionError as never_ended:
+            report.fail(run, never_ended)
         report.show_progress()
 
 

@@ -3,10 +3,11 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.crash.runs import Done, LossRun
+from tests.crash.models import Explored
+from tests.crash.runs import Done, LossRun, Run
 from tests.crash.sweep import Failure, Result, compare
 
 
@@ -25,6 +26,12 @@ class Report:
     retries: int = 0
     missed: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    explored: Sequence[Explored] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every run came out as it should, every point was reached, and every model is sound."""
+        return not self.failures and not self.missed and all(each.is_sound for each in self.explored)
 
     def take(self, done: Done, undisturbed: Mapping[str, Result]) -> None:
         """Book one run."""
@@ -38,6 +45,11 @@ class Report:
             self.missed.append(str(done.run))
         self.failures += compare(str(done.run), done.result, undisturbed[done.run.script])
 
+    def fail(self, run: Run, why: AssertionError) -> None:
+        """Book a run whose build has not come to its end."""
+        self.runs += 1
+        self.failures.append(Failure(str(run), str(why)))
+
     def lines(self) -> Iterator[str]:
         """The report for people."""
         seconds = time.monotonic() - self.started_seconds
@@ -48,6 +60,9 @@ class Report:
         yield f"{self.extra_calls} runs paid for one more call; none for more than one a take-over"
         yield f"{len(self.missed)} points not reached, {len(self.failures)} failures"
         yield from (f"not reached: {each}" for each in self.missed)
+        for model in self.explored:
+            yield from (f"model {line}" for line in model.lines)
+        yield from (f"FAILED the model {model.name}" for model in self.explored if not model.is_sound)
         yield from (f"FAILED {failure.what}: {failure.done}" for failure in self.failures)
 
     def document(self) -> dict[str, object]:
