@@ -24,8 +24,11 @@ async def test_a_call_without_a_token_is_refused(harness: Harness) -> None:
 async def test_a_build_that_nobody_attached_has_nothing(harness: Harness) -> None:
     fields = {"build_id": harness.build_id, "epoch": 1, "generation": 1, "op_id": "x/1/1/0", "log_sequence": 1}
     fields |= {"fate": pb.ReleaseSandboxRequest.PAUSE, "port": 80, "read_file": pb.ReadFile(path="x")}
-    empty_lists = {"ListOperations", "ListSnapshots"}
-    asked = METHODS.keys() - empty_lists - {"AttachBuild"}
+    moment = pb.Moment(build_id=harness.build_id, log_sequence=1)
+    fields |= {"before": moment, "after": moment}
+    empty_lists = {"ListOperations", "ListSnapshots", "DiffSnapshots"}
+    of_new_builds_and_projects = {"AttachBuild", "PinSnapshot", "DeleteProject"}
+    asked = METHODS.keys() - empty_lists - of_new_builds_and_projects
     refusals = {name: await _refusal(harness.stub, name, fields) for name in asked}
     assert refusals == dict.fromkeys(asked, (grpc.StatusCode.NOT_FOUND, "SANDBOX_NOT_FOUND"))
     assert {await _refusal(harness.stub, name, fields) for name in empty_lists} == {(grpc.StatusCode.OK, "")}
