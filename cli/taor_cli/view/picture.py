@@ -66,6 +66,8 @@ def observe(picture: Picture, event: Event) -> Picture:
 
 def hear(picture: Picture, words: Words) -> Picture:
     """The picture after some more words of a running call; those of another call take the place of what was heard."""
+    if words.turn <= picture.turns:
+        return picture
     earlier = picture.words
     if earlier is not None and (earlier.turn, earlier.call_id) == (words.turn, words.call_id):
         words = replace(words, text=(earlier.text + words.text)[-MAX_WORDS_CHARS:])

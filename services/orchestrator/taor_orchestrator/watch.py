@@ -42,9 +42,10 @@ class Watch:
             while True:
                 await news.wait()
                 news.clear()
+                page_is_there = page.done()  # looked at before the words are taken: those of its turns come first
                 for piece in reader.take():
                     yield piece
-                if page.done():
+                if page_is_there:
                     if (events := page.result()) is None:
                         return
                     yield events

@@ -148,6 +148,7 @@ def test_the_panel_shows_the_newest_words_of_a_running_call_until_its_turn_is_to
     assert len(drawn(panel(long, BEGAN)).splitlines()) < 10
     told, next_turn = happened(STORY)[1], hear(long, Words(2, "b/1/2", "Next. "))
     assert observe(long, told).words is None
+    assert hear(observe(long, told), Words(1, "b/1/1", "Too late. ")).words is None
     assert observe(next_turn, told).words == Words(2, "b/1/2", "Next. ")
 
 
