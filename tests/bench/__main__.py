@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import FrameType
 
-from tests.bench import append, exec, fleet, ledger, turn, watchers
+from tests.bench import append, exec, fleet, ledger, snapshot, turn, watchers
 from tests.bench.figures import Figure
 from tests.bench.home import Home, running_home
 from tests.bench.machine import describe
@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "append": append.measure,
     "exec": exec.measure,
     "watchers": watchers.measure,
+    "snapshot": snapshot.measure,
 }
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BENCHMARKS = {"turn", "fleet", "ledger", "append", "exec"}
+BENCHMARKS = {"turn", "fleet", "ledger", "append", "exec", "watchers", "snapshot"}
 
 
 def test_every_benchmark_measures_something_when_quick() -> None:
@@ -23,4 +23,4 @@ def test_an_unknown_benchmark_is_refused_before_anything_starts() -> None:
     command = (sys.executable, "-m", "tests.bench", "speed")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "known are turn, fleet, ledger, append, exec" in done.stderr
+    assert "known are turn, fleet, ledger, append, exec, watchers, snapshot" in done.stderr

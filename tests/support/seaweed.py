@@ -112,6 +112,11 @@ def own_seaweed() -> Iterator[Seaweed]:
 @pytest.fixture
 def s3_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store's key where boto3 looks for it, and nothing else that it might find."""
+    give_credentials(monkeypatch)
+
+
+def give_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the store's key into the environment, and take away what else is there."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
