@@ -10,8 +10,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-import grpc
-
 from taor_chassis.clock import Ids
 from taor_orchestrator.clients.admission import AdmissionClient
 from taor_orchestrator.clients.forks import InheritanceClient
@@ -80,8 +78,8 @@ class Forks:
         while not stopping.is_set():
             try:
                 await self.round(LEFT_BEHIND_SECONDS)
-            except (DependencyDown, grpc.aio.AioRpcError) as error:
-                _log.warning("forks cannot be gone on with", extra={"why": str(error)})
+            except DependencyDown as down:
+                _log.warning("forks cannot be looked for", extra={"why": str(down)})
             try:
                 async with asyncio.timeout(ROUND_SECONDS):
                     await stopping.wait()
@@ -94,10 +92,11 @@ class Forks:
             left = await self._store.left_behind(after_seconds)
         for forking in left:
             try:
-                async with dependable():
-                    await self._finish(forking)
+                await self._finish(forking)
             except ForkFailed as failed:
-                _log.warning("a fork has failed", extra={"build_id": forking.build_id, "why": str(failed)})
+                _log.warning("a fork has failed", extra={"build_id": forking.build_id, "why": failed.message})
+            except Exception:  # the boundary of one fork: the others do not wait for it, and the next round tries again
+                _log.exception("a fork cannot be gone on with", extra={"build_id": forking.build_id})
 
     async def _begin(self, tenant_id: str, order: Order, request: Request) -> str:
         build = await self._lineage.build(tenant_id, order.build_id)
