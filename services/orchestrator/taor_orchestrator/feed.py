@@ -12,6 +12,8 @@ import itertools
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 from taor_chassis import deadlines
 from taor_orchestrator.store.events import PAGE_ROWS, EventStore, StoredEvent
@@ -22,6 +24,8 @@ KEPT_EVENTS = 2 * PAGE_ROWS
 """How many of the newest events of a watched build stay in memory."""
 
 _NOWHERE = -1
+
+T = TypeVar("T")
 
 
 class EventHub:
@@ -86,8 +90,11 @@ class Feed:
 
     async def close(self) -> None:
         """Nobody watches any more."""
-        self._following.cancel()
-        await asyncio.wait({self._following, *self._reads.values()})
+        open_tasks = {self._following, *self._reads.values()}
+        for task in open_tasks:
+            task.cancel()
+        await asyncio.wait(open_tasks)
+        _look_at(self._following)
 
     async def _follow(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -99,7 +106,11 @@ class Feed:
     def _begin_read(self, sequence: int) -> None:
         with deadlines.detached():
             reading = self._reads[sequence] = asyncio.ensure_future(self._read_after(sequence))
-        reading.add_done_callback(lambda _: self._reads.pop(sequence))
+        reading.add_done_callback(partial(self._end_read, sequence))
+
+    def _end_read(self, sequence: int, reading: asyncio.Task[Sequence[StoredEvent]]) -> None:
+        del self._reads[sequence]
+        _look_at(reading)
 
     async def _read_after(self, sequence: int) -> Sequence[StoredEvent]:
         page = await self._read(sequence)
@@ -156,6 +167,12 @@ class Feeds:
         if self._feeds.get((tenant_id, build_id)) is feed:
             del self._feeds[tenant_id, build_id]
         await feed.close()
+
+
+def _look_at(task: asyncio.Task[T]) -> None:
+    """Look at a failure that nobody may be left to be told of."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _until(news: asyncio.Event, seconds: float) -> None:

@@ -112,3 +112,14 @@ async def test_an_error_of_the_table_reaches_who_waits() -> None:
         with pytest.raises(OSError, match="away"):
             await waiting
         assert feed.is_over
+
+
+async def test_a_failed_read_is_told_to_all_who_share_it_and_the_next_one_may_succeed() -> None:
+    table = Table()
+    table.head, table.error = 5, OSError("the database is away")
+    async with fed(table) as feed:
+        told = await asyncio.gather(*(feed.after(0) for _ in range(3)), return_exceptions=True)
+        assert [type(each) for each in told] == [OSError] * 3
+        assert table.reads == [0]
+        table.error = None
+        assert await until(feed, 0, 5) == [1, 2, 3, 4, 5]
