@@ -18,6 +18,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from taor_chassis.client import open_channel
 from tests.service.chassis.probe import TOKEN, Probe, collect, failure
+from tests.support.cut_proxy import cut_proxy
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "tests.service.chassis.probe_service")
@@ -137,10 +138,16 @@ async def test_a_client_finds_a_service_again_that_was_killed_and_restarted(list
 
 
 async def test_calls_that_lose_their_server_are_sent_again(listen: str) -> None:
-    async with serving(listen) as (killed, probe):
-        pending = asyncio.ensure_future(probe.unary(b"0.3"))
+    another = f"{listen}-2"
+    async with (
+        serving(listen) as (killed, _),
+        serving(another),
+        cut_proxy(listen) as (proxy, address),
+        open_channel(address, token=TOKEN) as channel,
+    ):
+        pending = asyncio.ensure_future(Probe(channel, address).unary(b"0.3"))
         await logged(killed, "sleeping")
+        proxy.server_address = another  # one that is up already, however long a start takes here
         killed.kill()
         await killed.communicate()
-        async with serving(listen):
-            assert await pending == b"0.3"
+        assert await pending == b"0.3"
