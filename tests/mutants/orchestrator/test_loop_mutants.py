@@ -13,6 +13,7 @@ import pytest
 
 from taor_orchestrator import (
     closing,
+    feed,
     inbox,
     inheritance,
     listening,
@@ -30,6 +31,7 @@ from taor_orchestrator.model.port import Outcome
 from taor_orchestrator.money import DenialCause, Hold, HoldState
 from taor_orchestrator.ports import LeaseLost, StaleGeneration
 from taor_orchestrator.toolset import OperationState
+from tests.unit.orchestrator import test_feed as feeds
 from tests.unit.orchestrator import test_forks as forks
 from tests.unit.orchestrator import test_hand_over as hand_over
 from tests.unit.orchestrator import test_loop as loop
@@ -301,6 +303,13 @@ MUTANTS = [
         "except StaleGeneration:",
         "except KeyError:",
         lost.test_a_snapshot_that_finds_it_lost_breaks_nothing,
+    ),
+    Mutant(
+        "a feed hides what nobody has asked for",
+        feed.Feed._read_after,
+        "self._newest.clear()",
+        "pass",
+        feeds.test_who_comes_with_a_later_number_leaves_no_gap_for_the_others,
     ),
 ]
 

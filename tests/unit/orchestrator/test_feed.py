@@ -94,12 +94,13 @@ async def test_who_lags_behind_what_is_kept_reads_the_table_and_misses_nothing()
 
 async def test_who_comes_with_a_later_number_leaves_no_gap_for_the_others() -> None:
     table = Table()
-    table.head = 10
+    table.head = 500
     async with fed(table) as feed:
-        assert await until(feed, 0, 10) == list(range(1, 11))
-        table.head = 500
-        assert await until(feed, 490, 500) == list(range(491, 501))
-        assert await until(feed, 10, 500) == list(range(11, 501))
+        everything, the_end = await asyncio.gather(until(feed, 0, 500), until(feed, 490, 500))
+        assert everything == list(range(1, 501))
+        assert the_end == list(range(491, 501))
+        table.head = 510
+        assert await until(feed, 505, 510) == list(range(506, 511))
 
 
 async def test_an_error_of_the_table_reaches_who_waits() -> None:
