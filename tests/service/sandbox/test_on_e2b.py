@@ -11,6 +11,7 @@ from taor_e2b_simulator.faults import Fault, FaultKind
 from taor_e2b_simulator.server import running
 from taor_e2b_simulator.simulator import API_KEY, Simulator
 from taor_sandbox.app import running_backend
+from taor_sandbox.backends.port import SandboxStatus
 from taor_sandbox.config import BackendName, SandboxConfig
 from tests.service.sandbox.harness import Harness
 
@@ -77,6 +78,22 @@ async def test_a_sandbox_that_vanishes_comes_back_with_its_files(harness: Harnes
     assert harness.generation == 2
     listing = await harness.until_attached(lambda: harness.bash(3, "cat kept.txt redone.txt"))
     assert listing.text.startswith("kept\nlater\n")
+
+
+async def test_what_e2b_pauses_when_its_time_is_over_is_neither_lost_nor_repeated(
+    harness: Harness, simulator: Simulator
+) -> None:
+    """No sandbox there lives longer than a day at once, however often it is asked for more."""
+    await harness.attach()
+    command = "echo on; sleep 1; echo x >> count; cat count"
+    following = await harness.begin(1, command)
+    (held,) = list(simulator.shelf)
+    simulator.shelf.end_in(held, 0.0)
+    await harness.until(harness.backend.list, lambda listed: listed[0].status is SandboxStatus.PAUSED)
+    following.detach()
+    await harness.attach()
+    assert (await harness.until_attached(lambda: harness.bash(1, command))).text.startswith("on\nx\n")
+    assert (await harness.until_attached(lambda: harness.bash(2, "cat count"))).text.startswith("x\n")
 
 
 async def test_a_sandbox_sleeps_and_wakes_with_its_files(harness: Harness) -> None:
