@@ -30,6 +30,7 @@ def test_a_service_gets_its_own_address_database_and_password(tmp_path: Path, se
     assert settings[f"TAOR_{service.upper()}_LISTEN"] == f"127.0.0.1:{port}"
     assert f"taor_{service}:password-of-taor_{service}@/taor_{service}?" in settings[f"TAOR_{service.upper()}_DSN"]
     assert settings["TAOR_TOKEN"] == "the-token"
+    assert settings["GRPC_VERBOSITY"] == "NONE"
     text = repr(settings)
     assert text.count("password-of-") == 1
     assert "superuser-password" not in text
