@@ -9,7 +9,10 @@ TAOR_TEST_OPTIN_REPORT=$(mktemp) && export TAOR_TEST_OPTIN_REPORT
 trap 'rm -f "$TAOR_TEST_OPTIN_REPORT"' EXIT
 
 # 5: nothing was collected, which is no failure where options narrow the choice.
-level() { python -m pytest "tests/$@" -q -p no:cacheprovider || { [ $? -eq 5 ] && [ $# -gt 1 ]; }; }
+level() { python -m pytest "tests/$@" -q -p no:cacheprovider $(sharing "$1") || { [ $? -eq 5 ] && [ $# -gt 1 ]; }; }
+
+# Tests that mostly wait for others are shared among processes; those of one file stay together.
+sharing() { case $1 in contract | service) echo --numprocesses auto --maxprocesses 4 --dist loadfile ;; esac }
 
 for each in unit model replay contract service mutants crash chaos e2e; do
   if find "tests/$each" -name 'test_*.py' 2>/dev/null | grep -q .; then levels="$levels $each"; fi
@@ -17,5 +20,5 @@ done
 for part in ${parts:-check $levels}; do
   if [ "$part" = check ]; then aloud check sh tests/check.sh; else aloud "$part" level "$part" "$@"; fi
 done
-[ ! -s "$TAOR_TEST_OPTIN_REPORT" ] || { echo 'left out, because they need something special (--optin):' && sort "$TAOR_TEST_OPTIN_REPORT"; }
+[ ! -s "$TAOR_TEST_OPTIN_REPORT" ] || { echo 'left out, because they need something special (--optin):' && sort -u "$TAOR_TEST_OPTIN_REPORT"; }
 conclude

@@ -15,7 +15,8 @@ SCRIPTS = Path(__file__).parent / "scripts"
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Options]:
     """All of taor, up, playing the scripts beside this file."""
-    with pytest.MonkeyPatch.context() as patch, temporary_installation() as options:
-        patch.setenv("TAOR_MODEL_SCRIPTS", str(SCRIPTS))
-        ensure_up(options, lambda _: None)
+    with temporary_installation() as options:
+        with pytest.MonkeyPatch.context() as patch:  # for this one only: the demo beside it plays its own script
+            patch.setenv("TAOR_MODEL_SCRIPTS", str(SCRIPTS))
+            ensure_up(options, lambda _: None)
         yield options

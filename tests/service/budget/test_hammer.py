@@ -31,7 +31,7 @@ HELD, SETTLED, CHARGED = pb.Reservation.HELD, pb.Reservation.SETTLED, pb.Reserva
 
 @dataclass
 class History:
-    """What one build was told: its holds, and how much was booked at each close."""
+    """What one build was told: its holds, how much was booked at each close, and how often there was no money."""
 
     build_id: str
     user_id: str
@@ -39,6 +39,7 @@ class History:
     epoch: int = 0
     held: dict[str, int] = field(default_factory=dict)
     booked: dict[str, int] = field(default_factory=dict)
+    denials: int = 0
 
 
 class Watch:
@@ -63,20 +64,21 @@ async def test_nothing_is_overspent_or_forgotten(database: str, tmp_path: Path) 
         for _ in range(LIVES):
             await _one_life(environment, histories, watch)
         watch.stopping.set()
+    assert any(history.booked for history in histories)
     async with served(environment) as (_, bench):
         for history in histories:
             await _compare(bench, history)
 
 
 async def _one_life(environment: dict[str, str], histories: list[History], watch: Watch) -> None:
-    """The service lives for a while under load, and until enough was booked and looked at; then it is killed."""
-    enough, audits = _booked(histories) + CALLS_OF_A_LIFE, watch.audits + 1
+    """The service lives for a while under load, and until enough was answered and looked at; then it is killed."""
+    enough, audits = _answered(histories) + CALLS_OF_A_LIFE, watch.audits + 1
     async with served(environment) as (process, bench):
         tasks = [asyncio.create_task(_work(bench, history)) for history in histories]
         done, _ = await asyncio.wait(tasks, timeout=SECONDS / LIVES, return_when=asyncio.FIRST_EXCEPTION)
         assert not done, done
         async with asyncio.timeout(60):
-            while _booked(histories) < enough or watch.audits < audits:  # noqa: ASYNC110 - another process does it
+            while _answered(histories) < enough or watch.audits < audits:  # noqa: ASYNC110 - another process does it
                 await asyncio.sleep(0.05)
         process.kill()
         await process.wait()
@@ -85,8 +87,9 @@ async def _one_life(environment: dict[str, str], histories: list[History], watch
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _booked(histories: list[History]) -> int:
-    return sum(len(history.booked) for history in histories)
+def _answered(histories: list[History]) -> int:
+    """How many calls were booked or denied; when the money is used up, only denials still come."""
+    return sum(len(history.booked) + history.denials for history in histories)
 
 
 async def _keep_auditing(pool: asyncpg.Pool, watch: Watch) -> None:
@@ -132,6 +135,7 @@ async def _turns(worker: Bench, history: History) -> None:
     reserved: pb.ReserveResponse | pb.AdvanceResponse = await worker.reserve(0, history.epoch)
     for k in range(1000):
         if not reserved.HasField("grant"):
+            history.denials += 1
             await asyncio.sleep(0.05)
             raise Killed
         rid = worker.rid(k, history.epoch)
