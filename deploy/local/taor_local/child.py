@@ -97,7 +97,8 @@ class Child:
             # PostgreSQL's fast shutdown is SIGINT; everything else drains on SIGTERM.
             fast = self._part.launch.death_signal
             process.send_signal(signal.SIGTERM if fast is signal.SIGKILL else fast)
-            await asyncio.wait_for(process.wait(), self._part.stop_seconds)
+            async with asyncio.timeout(self._part.stop_seconds):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -46,7 +46,8 @@ class AccountChanges:
         yield Versions((), complete=True)
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._look_every_seconds)
+                async with asyncio.timeout(self._look_every_seconds):
+                    await self._stopping.wait()
                 return
             async for versions in self._look(tenant_id, told):
                 yield versions

@@ -30,4 +30,5 @@ async def keep_expiring(store: LedgerStore, every_seconds: float, stopping: asyn
         except Exception:  # the loop must outlive a database that is away; what is due stays due
             _log.exception("could not expire holds")
         with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), every_seconds)
+            async with asyncio.timeout(every_seconds):
+                await stopping.wait()

@@ -55,7 +55,8 @@ async def open_pool(dsn: str, *, min_size: int = 1, max_size: int = 8) -> asyncp
 async def close_pool(pool: asyncpg.Pool, *, seconds: float = CLOSE_SECONDS) -> None:
     """Close the pool; connections that hang (asyncpg#1356) are cut after `seconds`."""
     try:
-        await asyncio.wait_for(pool.close(), seconds)
+        async with asyncio.timeout(seconds):
+            await pool.close()
     except TimeoutError:
         pool.terminate()
 

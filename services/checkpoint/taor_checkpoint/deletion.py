@@ -49,7 +49,8 @@ class Deletions:
                 _log.exception("a round of deletions failed")
             if not busy:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), ROUND_SECONDS)
+                    async with asyncio.timeout(ROUND_SECONDS):
+                        await self._wanted.wait()
 
     async def round(self) -> bool:
         """Give up some of what is to go, delete rows of it, and note what is done; whether there was anything to do."""

@@ -68,7 +68,8 @@ class AccountWatch:
     async def _wake_forever(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), COMPARE_EVERY_SECONDS)
+                async with asyncio.timeout(COMPARE_EVERY_SECONDS):
+                    await self._heard.wait()
             self._heard.clear()
             try:
                 async with dependable():

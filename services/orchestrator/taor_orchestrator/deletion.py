@@ -80,7 +80,8 @@ class Projects:
             except Exception:  # the loop's boundary: builds are at work in this process, and the next round tries again
                 _log.exception("deletions cannot go on")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), BUSY_SECONDS if more else ROUND_SECONDS)
+                async with asyncio.timeout(BUSY_SECONDS if more else ROUND_SECONDS):
+                    await self._wanted.wait()
 
     async def round(self) -> bool:
         """Take a part of every deletion that is under way; whether more can be taken soon."""

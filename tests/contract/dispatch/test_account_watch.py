@@ -10,7 +10,7 @@ from taor.budget.v1 import budget_pb2 as pb
 
 from taor_chassis.client import open_channel
 from taor_orchestrator.account_watch import AccountWatch
-from taor_orchestrator.clients.accounts import AccountsClient
+from taor_orchestrator.clients.accounts import AccountsClient, AccountVersions
 from taor_orchestrator.store.resting import RestingStore
 from tests.contract.dispatch.conftest import Bench
 from tests.contract.dispatch.test_dispatch import until
@@ -72,6 +72,19 @@ async def test_a_budget_that_was_away_is_followed_again(bench: Bench, migrated_d
         async with watching(bench, address), running_bench(dsn, create_accounts=True, listen=address) as back:
             await top_up(back)
             await until(lambda: _is(bench, build, "QUEUED"))
+
+
+async def test_a_stop_in_the_moment_of_a_change_ends_the_watch(bench: Bench) -> None:
+    stopping = asyncio.Event()
+
+    class LastWords:
+        async def changes(self) -> AsyncIterator[AccountVersions]:
+            await asyncio.sleep(0)  # so that the watch waits already
+            yield AccountVersions("local", {"ada": 2})
+            stopping.set()
+
+    async with asyncio.timeout(30):
+        await AccountWatch(LastWords(), RestingStore(bench.pool)).run(stopping)
 
 
 async def _is(bench: Bench, build: str, state: str) -> bool:

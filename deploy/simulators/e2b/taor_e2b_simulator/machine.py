@@ -73,7 +73,8 @@ class Machine:
         """End everything inside and return when it is gone: the first process goes with the socket."""
         self._hang_up()
         try:
-            await asyncio.wait_for(self._monitor.wait(), _END_SECONDS)
+            async with asyncio.timeout(_END_SECONDS):
+                await self._monitor.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._monitor.kill()

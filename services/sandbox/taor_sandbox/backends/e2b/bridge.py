@@ -127,7 +127,7 @@ class Bridge:
         self._handle = None
         if not watching.done():
             with contextlib.suppress(BackendError, TimeoutError):  # it ends with its sandbox, or by itself
-                await asyncio.shield(asyncio.wait_for(_kill(handle), _END_SECONDS))
+                await asyncio.shield(_kill(handle))
         watching.cancel()
         await asyncio.wait([watching])
         with translated():
@@ -166,5 +166,6 @@ async def upload(sandbox: AsyncSandbox, content: bytes | AsyncIterator[bytes]) -
 
 
 async def _kill(handle: AsyncCommandHandle[None]) -> None:
-    with translated():
-        await handle.kill()
+    async with asyncio.timeout(_END_SECONDS):
+        with translated():
+            await handle.kill()
