@@ -124,7 +124,7 @@ class Dispatcher:
         try:
             match call.input:
                 case ReadFile() as wanted:
-                    outcome = await files.read_file(sandbox, wanted, self._sessions[call.key].seen)
+                    outcome = await files.read_file(sandbox, wanted)
                 case Grep() as wanted:
                     outcome = await search.grep(sandbox, wanted)
                 case Glob() as wanted:
@@ -189,9 +189,7 @@ class Dispatcher:
                 nonce = nonce_text(call.generation, row.nonce)
                 effect = Effect(call.op_id, call.epoch, nonce, row.cwd, changing)
         try:
-            return _Begun(
-                effect, sandbox, row.nonce, await effects.start(sandbox, effect, self._sessions[call.key].seen)
-            )
+            return _Begun(effect, sandbox, row.nonce, await effects.start(sandbox, effect))
         except JournalWiped:
             await self._journal.renew(sandbox, call.key, call.generation, row.nonce)
             return None

@@ -24,7 +24,6 @@ class FailureCode(enum.Enum):
     BROWSER_MISSING = "BROWSER_MISSING"
     PAGE_UNREACHABLE = "PAGE_UNREACHABLE"
     BROWSER_FAILED = "BROWSER_FAILED"
-    FILE_CHANGED = "FILE_CHANGED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from taor_sandbox.store.operations import Operations
 from taor_sandbox.tools import effects
 from taor_sandbox.tools.effects import Effect, Ended
 from taor_sandbox.tools.inputs import Bash
-from taor_sandbox.tools.seen import Seen
 from taor_sandbox.tree import take_stock
 
 _BATCH = 16
@@ -45,7 +44,7 @@ class Redo:
             return False
         cwd = await self._operations.cwd(build.key, operation.position)
         effect = Effect(operation.op_id, build.fence.epoch, build.nonce_text, cwd, operation.input)
-        claims, again = await self._run(sandbox, effect, operation)
+        claims, again = await self._run(sandbox, effect)
         if again is None or not (_same(operation, again) and await self._left_the_same_tree(build, sandbox, operation)):
             return False
         if not await self._operations.record_redone(build, operation.op_id, claims):
@@ -63,11 +62,9 @@ class Redo:
             _log.warning("what was done again cannot be compared", exc_info=error)
             return False
 
-    async def _run(self, sandbox: Sandbox, effect: Effect, operation: DoneOperation) -> tuple[int, Outcome | None]:
-        if operation.outcome.code is FailureCode.FILE_CHANGED:
-            return 0, operation.outcome  # refused for what the agent had seen: it changed nothing, and seeing is gone
+    async def _run(self, sandbox: Sandbox, effect: Effect) -> tuple[int, Outcome | None]:
         try:
-            claims = await effects.start(sandbox, effect, Seen())
+            claims = await effects.start(sandbox, effect)
         except ToolFailed as failure:
             return 0, failure.outcome
         except JournalWiped:

@@ -7,7 +7,6 @@ from taor_sandbox.backends.errors import SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.port import Backend, Sandbox
 from taor_sandbox.errors import StaleGeneration
 from taor_sandbox.records import Build, BuildKey, Fence
-from taor_sandbox.tools.seen import Seen
 
 
 @dataclass(slots=True)
@@ -25,8 +24,6 @@ class Session:
     build: Build | None = None
     """The row as it stood when `sandbox` was opened or made ready."""
     sandbox: Sandbox | None = None
-    seen: Seen = field(default_factory=Seen)
-    """What the agent knows of its files."""
 
     def holds(self, epoch: int, generation: int) -> bool:
         """Whether a ready sandbox of this generation is in hand, for a caller of this epoch."""

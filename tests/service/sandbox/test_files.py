@@ -64,24 +64,6 @@ async def test_an_edit_with_a_miss_changes_nothing_and_shows_the_nearest_lines(h
     assert shown.text == "     1\tdef add(a, b):\n"
 
 
-async def test_a_file_that_has_changed_since_it_was_seen_is_not_edited(harness: Harness) -> None:
-    def edit(sequence: int, old_text: str, new_text: str) -> pb.DispatchRequest:
-        replacement = pb.EditFile.Replacement(old_text=old_text, new_text=new_text)
-        return harness.request(sequence, edit_file=pb.EditFile(path="f", edits=[replacement]))
-
-    await harness.attach()
-    await harness.bash(1, "echo a > f")
-    assert not (await harness.run(edit(2, "a", "b"))).HasField("failure"), "it was never seen"
-    assert not (await harness.run(edit(3, "b", "c"))).HasField("failure"), "an edit of its own is no surprise"
-    await harness.bash(4, "echo more >> f")
-    refused = await harness.run(edit(5, "c", "d"))
-    assert refused.failure.code == pb.Failure.FILE_CHANGED
-    assert "Read it again" in refused.failure.message
-    shown = await harness.run(harness.request(6, read_file=pb.ReadFile(path="./f")))
-    assert shown.text == "     1\tc\n     2\tmore\n"
-    assert not (await harness.run(edit(7, "c", "d"))).HasField("failure")
-
-
 async def test_writing_keeps_the_permissions_of_a_file(harness: Harness) -> None:
     await harness.attach()
     await harness.bash(1, "echo old > run.sh; chmod 755 run.sh")

@@ -14,7 +14,6 @@ from taor_sandbox.store.operations import Operations, Verdict
 from taor_sandbox.tools import effects
 from taor_sandbox.tools.effects import Effect
 from taor_sandbox.tools.inputs import Bash
-from taor_sandbox.tools.seen import Seen
 from tests.service.sandbox.harness import Harness, reason_of
 
 
@@ -191,7 +190,7 @@ async def test_a_start_of_an_older_claim_is_refused_inside_the_sandbox(harness: 
     await harness.attach()
     async with harness.sandbox() as sandbox:
         with pytest.raises(StaleEpoch):
-            await effects.start(sandbox, Effect(call.op_id, 1, nonce_text(1, begun.nonce), None, command), Seen())
+            await effects.start(sandbox, Effect(call.op_id, 1, nonce_text(1, begun.nonce), None, command))
         assert await sandbox.look(call.op_id) == Unclaimed()
     assert (await harness.bash(2, command.command, timeout_seconds=60)).text == "x\n"
 

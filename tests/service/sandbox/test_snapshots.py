@@ -107,7 +107,6 @@ async def test_what_the_snapshot_lacks_is_done_again_in_order(harness: Harness) 
     await harness.write(1, "count", "0\n")
     await harness.snapshot()
     await harness.bash(2, "mkdir sub; cd sub; echo 1 >> ../count")
-    await harness.run(harness.request(3, read_file=pb.ReadFile(path="count")))
     await harness.run(harness.request(3, edit_file=_edit("count", "1", "2")))
     assert (await harness.bash(4, "pwd >> ../count; exit 5")).exit_status == 5
     await harness.lose_sandbox()
@@ -119,22 +118,6 @@ async def test_what_the_snapshot_lacks_is_done_again_in_order(harness: Harness) 
     assert (await harness.bash(5, "cat ../count")).text == "0\n2\n/workspace/sub\n"
     replayed = await harness.bash(4, "pwd >> ../count; exit 5")
     assert replayed.replayed
-
-
-async def test_an_edit_that_was_refused_is_not_made_when_lost_operations_are_done_again(harness: Harness) -> None:
-    """The refusal came from what the agent had seen, which no new sandbox can tell."""
-    await harness.attach()
-    await harness.write(1, "f", "one\n")
-    await harness.snapshot()
-    await harness.bash(2, "echo two >> f")
-    refused = await harness.run(harness.request(3, edit_file=_edit("f", "one", "three")))
-    assert refused.failure.code == pb.Failure.FILE_CHANGED
-    await harness.bash(4, "echo four >> f")
-    await harness.lose_sandbox()
-
-    attached = await harness.attach(tail_sequence=1)
-    assert [each.state for each in attached.operations] == [pb.Operation.DONE] * 4
-    assert (await harness.bash(5, "cat f")).text == "one\ntwo\nfour\n"
 
 
 async def test_from_the_first_difference_on_effects_are_lost_and_every_attach_says_so(harness: Harness) -> None:

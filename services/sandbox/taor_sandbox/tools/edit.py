@@ -9,23 +9,18 @@ from taor_sandbox.outcome import FailureCode, Outcome, ToolFailed
 from taor_sandbox.tools.files import lines_of, read_text, refused
 from taor_sandbox.tools.inputs import EditFile, Replacement
 from taor_sandbox.tools.paths import inside
-from taor_sandbox.tools.seen import Seen
 
 _MOST_LINES_COMPARED = 5_000
 _MOST_PLACES_NAMED = 10
 _LINES_AROUND = 2
 
 
-async def write_spec(sandbox: Sandbox, wanted: EditFile, seen: Seen, op_id: str, epoch: int, nonce: str) -> WriteSpec:
-    """The write that puts an edit into its file, if it is still the file that was read here.
-
-    Raises ToolFailed, also where the agent has `seen` another content than there is now.
-    """
-    path, before = inside(wanted.path), await read_text(sandbox, wanted.path)
-    seen.check(path, before.encode(), wanted.path)
+async def write_spec(sandbox: Sandbox, wanted: EditFile, op_id: str, epoch: int, nonce: str) -> WriteSpec:
+    """The write that puts an edit into its file, if it is still the file that was read here; raises ToolFailed."""
+    before = await read_text(sandbox, wanted.path)
     after = apply(before, wanted.edits, wanted.path)
     unchanged_sha256 = hashlib.sha256(before.encode()).hexdigest()
-    return WriteSpec(op_id, epoch, nonce, path, after.encode(), expected_sha256=unchanged_sha256)
+    return WriteSpec(op_id, epoch, nonce, inside(wanted.path), after.encode(), expected_sha256=unchanged_sha256)
 
 
 def apply(content: str, edits: Sequence[Replacement], path: str) -> str:

@@ -25,7 +25,6 @@ from taor_sandbox.tools.bash import Printed
 from taor_sandbox.tools.inputs import Bash, EditFile, Mutating, WriteFile
 from taor_sandbox.tools.paths import inside
 from taor_sandbox.tools.ports import first_ports
-from taor_sandbox.tools.seen import Seen
 from taor_sandbox.truncation import Ends
 
 
@@ -53,17 +52,17 @@ class Vanished:
     """Its claim is gone: a command deleted the journal."""
 
 
-async def start(sandbox: Sandbox, effect: Effect, seen: Seen) -> int:
-    """Make the claim and start; returns how many claims this call has made (0 or 1). What is written counts as seen.
+async def start(sandbox: Sandbox, effect: Effect) -> int:
+    """Make the claim and start; returns how many claims this call has made (0 or 1).
 
     Raises ToolFailed when there is nothing to start, and what `claim` of the port raises."""
     try:
-        return await _start(sandbox, effect, seen)
+        return await _start(sandbox, effect)
     except InvalidRequest as error:
         raise ToolFailed(FailureCode.BAD_INPUT, str(error)) from error
 
 
-async def _start(sandbox: Sandbox, effect: Effect, seen: Seen) -> int:
+async def _start(sandbox: Sandbox, effect: Effect) -> int:
     match effect.input:
         case Bash() as command:
             return int(await sandbox.claim(_claim_spec(effect, command)))
@@ -72,10 +71,9 @@ async def _start(sandbox: Sandbox, effect: Effect, seen: Seen) -> int:
                 return 0
             path, content = inside(wanted.path), wanted.content.encode()
             await sandbox.claim_write(WriteSpec(effect.op_id, effect.epoch, effect.nonce, path, content))
-            seen.note(path, content)
             return 1
         case EditFile() as wanted:
-            return await _start_edit(sandbox, effect, wanted, seen)
+            return await _start_edit(sandbox, effect, wanted)
 
 
 async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ended | Vanished]:
@@ -90,18 +88,17 @@ async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ende
             yield await _look_at_write(sandbox, effect.op_id, wanted)
 
 
-async def _start_edit(sandbox: Sandbox, effect: Effect, wanted: EditFile, seen: Seen) -> int:
+async def _start_edit(sandbox: Sandbox, effect: Effect, wanted: EditFile) -> int:
     # A claimed edit may be in the file already, where its passages are no longer found.
     if await _is_claimed(sandbox, effect):
         return 0
     try:
-        spec = await edit.write_spec(sandbox, wanted, seen, effect.op_id, effect.epoch, effect.nonce)
+        spec = await edit.write_spec(sandbox, wanted, effect.op_id, effect.epoch, effect.nonce)
     except ToolFailed:
         if await _is_claimed(sandbox, effect):
             return 0
         raise
     await sandbox.claim_write(spec)
-    seen.note(spec.path, spec.content)
     return 1
 
 

@@ -6,20 +6,18 @@ from taor_sandbox.backends.port import MAX_READ_BYTES, FileKind, Sandbox, WriteE
 from taor_sandbox.outcome import Failure, FailureCode, Outcome, ToolFailed
 from taor_sandbox.tools import images
 from taor_sandbox.tools.inputs import ReadFile, WriteFile
-from taor_sandbox.tools.paths import inside, refusal, stat_inside, tool_failed
-from taor_sandbox.tools.seen import Seen
+from taor_sandbox.tools.paths import refusal, stat_inside, tool_failed
 
 MAX_LINES = 2_000
 _PROBE_BYTES = 8_192
 
 
-async def read_file(sandbox: Sandbox, wanted: ReadFile, seen: Seen) -> Outcome:
-    """The wanted lines, numbered, or the image; a text counts as seen from here on. Raises ToolFailed."""
+async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
+    """The wanted lines, numbered, or the image; raises ToolFailed."""
     raw = await read_bytes(sandbox, wanted.path)
     if (picture := images.image(raw, wanted.path)) is not None:
         return Outcome(f"{wanted.path} ({picture.media_type}, {len(raw)} bytes)", image=picture)
     content = decode(raw, wanted.path)
-    seen.note(inside(wanted.path), raw)
     lines = lines_of(content)
     first = max(wanted.start_line, 1)
     last = min(wanted.end_line or len(lines), len(lines))
