@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.crash.losses import Kind, Plan
 from tests.crash.models import explore
 from tests.crash.report import Report
-from tests.crash.runs import KillRun, LossRun, Run, perform
+from tests.crash.runs import Run, perform
 from tests.crash.sweep import CAREFUL, MIXED, Point, Result, Rig, enumerate_points, running_rig, sample
 
 # What is lost with a sandbox: a command that was killed has to be given again, so only the careful script meets that.
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=0, metavar="N", help="a sample of N points; default: all of them")
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="N random pairs of kills in one build")
     parser.add_argument("--losses", type=int, default=100, metavar="N", help="N builds that lose sandboxes by chance")
+    parser.add_argument("--both", type=int, default=40, metavar="N", help="N builds that meet a kill and such losses")
     parser.add_argument("--jobs", type=int, default=8, metavar="N", help="installations side by side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes, as JSON")
@@ -75,18 +76,21 @@ async def _warm_rig(stack: AsyncExitStack) -> Rig:
 
 
 def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> Sequence[Run]:
-    """Losses first, while every prompt is still in the cache; then kills, in random order."""
+    """Losses first, while every prompt is still in the cache; then what has kills, in random order."""
     chance = random.Random(wanted.seed)
     scripts = itertools.islice(itertools.cycle(LOST), wanted.losses)
-    losses = [LossRun(Plan(seed, LOST[script]), script) for seed, script in enumerate(scripts)]
+    losses = [Run((), Plan(seed, LOST[script]), script) for seed, script in enumerate(scripts)]
     singles = sample(points, wanted.points or len(points), wanted.seed)
     # The second kill must still lie ahead after the first: both where every turn comes by, in different services.
     often = [point for point in points if Point(point.service, point.label, 9) in points]
     early = [point for point in often if point.occurrence <= 2]
     pairs = [(one, other) for one in early for other in often if other.occurrence == 1 and one.service != other.service]
     kills = [(point,) for point in singles] + chance.sample(pairs, min(wanted.pairs, len(pairs)))
-    chance.shuffle(kills)
-    return losses + [KillRun(each) for each in kills]
+    disturbed = [Run(each) for each in kills]
+    for number, point in zip(range(wanted.both), itertools.cycle(sample(often, len(often), wanted.seed)), strict=False):
+        disturbed.append(Run((point,), Plan(wanted.losses + number, LOST[MIXED])))
+    chance.shuffle(disturbed)
+    return losses + disturbed
 
 
 async def _work(rig: Rig, queue: Iterator[Run], undisturbed: Mapping[str, Result], report: Report) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.crash.models import Explored
-from tests.crash.runs import Done, LossRun, Run
+from tests.crash.runs import Done, Run
 from tests.crash.sweep import Failure, Result, compare
 
 
@@ -21,7 +21,9 @@ class Report:
     killed: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     runs: int = 0
+    kill_runs: int = 0
     loss_runs: int = 0
+    both_runs: int = 0
     extra_calls: int = 0
     retries: int = 0
     missed: list[str] = field(default_factory=list)
@@ -40,7 +42,9 @@ class Report:
         self.retries += done.result.retries
         self.killed.update(point.service for point in done.killed)
         self.lost.update(done.losses)
-        self.loss_runs += isinstance(done.run, LossRun)
+        self.kill_runs += bool(done.run.points)
+        self.loss_runs += done.run.plan is not None
+        self.both_runs += bool(done.run.points) and done.run.plan is not None
         if done.is_missed:
             self.missed.append(str(done.run))
         self.failures += compare(str(done.run), done.result, undisturbed[done.run.script])
@@ -54,8 +58,9 @@ class Report:
         """The report for people."""
         seconds = time.monotonic() - self.started_seconds
         yield f"{self.enumerated} boundaries enumerated; {self.runs} of {self.planned} runs made in {seconds:.0f} s"
-        yield f"{self.killed.total()} kills in {self.runs - self.loss_runs} runs: {_told(self.killed)}"
+        yield f"{self.killed.total()} kills in {self.kill_runs} runs: {_told(self.killed)}"
         yield f"{self.lost.total()} sandboxes lost in {self.loss_runs} runs: {_told(self.lost)}"
+        yield f"{self.both_runs} of these runs met both"
         yield f"{self.retries} turns given again after their command was killed"
         yield f"{self.extra_calls} runs paid for one more call; none for more than one a take-over"
         yield f"{len(self.missed)} points not reached, {len(self.failures)} failures"

@@ -80,6 +80,13 @@ class Failure:
     what: str
 
 
+@dataclass(slots=True)
+class Killed:
+    """At how many of its points a build was killed."""
+
+    count: int = 0
+
+
 class Rig:
     """An installation whose services can be killed at a boundary."""
 
@@ -123,32 +130,37 @@ class Rig:
         """Look at everything that a build has left."""
         return await self._patiently(lambda: self._look(build))
 
-    async def killed_build(self, *points: Point) -> tuple[Result, int]:
-        """The same build, with the process killed at each point in turn; at how many of them it came by."""
+    @asynccontextmanager
+    async def killing(self, points: Sequence[Point]) -> AsyncIterator[Killed]:
+        """Meanwhile the process is killed at each point in turn; told at the end is at how many the build came by."""
+        killed = Killed()
         killing = asyncio.ensure_future(self._kill(points))
         try:
-            result = await self.build()
+            yield killed
         finally:
             killing.cancel()
             await asyncio.wait({killing})
             (self._orders / ARMED).unlink(missing_ok=True)
-        fired = list(self._orders.glob(f"{FIRED}*"))
-        for each in fired:
-            each.unlink()
-        return result, len(fired)
+        for fired in list(self._orders.glob(f"{FIRED}*")):
+            fired.unlink()
+            killed.count += 1
 
-    async def lossy_build(self, plan: Plan, script: str) -> tuple[Result, tuple[str, ...]]:
-        """The same build, with sandboxes lost beside its tool calls; and the losses."""
+    @asynccontextmanager
+    async def losing(self, plan: Plan | None) -> AsyncIterator[list[str]]:
+        """Meanwhile sandboxes are lost beside tool calls; told at the end is what was lost."""
+        losses: list[str] = []
+        if plan is None:
+            yield losses
+            return
         struck = self._orders / STRUCK
         struck.touch()
         plan.write(self._orders)
         try:
-            result = await self.build(script)
+            yield losses
         finally:
             (self._orders / LOSSES).unlink()
-        losses = tuple(struck.read_text().splitlines())
+        losses += struck.read_text().splitlines()
         struck.unlink()
-        return result, losses
 
     async def _kill(self, points: Sequence[Point]) -> None:
         for number, point in enumerate(points):

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Iterator
 
 from tests.crash.losses import Kind, Plan
-from tests.crash.runs import Done, KillRun, LossRun, Run, perform
+from tests.crash.runs import Done, Run, perform
 from tests.crash.sweep import CAREFUL, MIXED, Rig, compare, enumerate_points, running_rig, sample
 
 POINTS = 10
 SEED = 7
 # What these seeds draw: files and processes are lost before, beside and after a call, with and without snapshots.
-LOSSES = (LossRun(Plan(37, (Kind.DESTROYED,)), MIXED), LossRun(Plan(7, tuple(Kind)), CAREFUL))
+LOSSES = (Run((), Plan(37, (Kind.DESTROYED,)), MIXED), Run((), Plan(7, tuple(Kind)), CAREFUL))
 
 
 async def test_a_build_comes_out_the_same_wherever_it_is_killed_and_whatever_sandbox_it_loses() -> None:
@@ -18,14 +18,14 @@ async def test_a_build_comes_out_the_same_wherever_it_is_killed_and_whatever_san
         await asyncio.gather(rig.warm(), second.warm())
         undisturbed = {script: await rig.build(script) for script in (MIXED, CAREFUL)}
         points = enumerate_points([await rig.record(), await rig.record()])
-        kills = [KillRun((point,)) for point in sample(points, POINTS, SEED)]
+        kills = [Run((point,)) for point in sample(points, POINTS, SEED)]
         runs: Iterator[Run] = iter((*LOSSES, *kills))
         done: list[Done] = []
         await asyncio.gather(_work(rig, runs, done), _work(second, runs, done))
     assert all(result.state == "SUCCEEDED" and not result.findings for result in undisturbed.values())
     assert {point.service for point in points} == {"budget", "checkpoint", "orchestrator", "sandbox"}
     assert [str(one.run) for one in done if one.is_missed] == []
-    assert all(one.losses for one in done if isinstance(one.run, LossRun))
+    assert all(one.losses for one in done if one.run.plan)
     assert [each for one in done for each in compare(str(one.run), one.result, undisturbed[one.run.script])] == []
 
 
