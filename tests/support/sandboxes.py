@@ -73,7 +73,7 @@ def e2b_simulator(tmp_path: Path) -> Simulator:
 async def e2b_settings(e2b_simulator: Simulator) -> AsyncIterator[E2BSettings]:
     """How to reach the simulator."""
     async with running(e2b_simulator) as url:
-        yield E2BSettings(API_KEY, api_url=url, sandbox_url=url, allowed_hosts=("github.com",))
+        yield E2BSettings(API_KEY, api_url=url, sandbox_url=url)
 
 
 @pytest.fixture

@@ -18,25 +18,12 @@ from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.egress.allowlist import AllowList
 from taor_sandbox.egress.gateway import Gateway
 from taor_sandbox.egress.network import Connection, MachineNetwork, Network
-from tests.support.sandboxes import EPOCH, SMALL, make_ready, run, write_file
+from tests.support.fetching import fetch, lay_fetch
+from tests.support.sandboxes import EPOCH, SMALL, make_ready, run
 
 PUBLIC = "93.184.215.14"
 ALLOWED = "origin.test, *.cdn.test, inside.test, moving.test, own.test, unknown.test"
 
-FETCH = """
-import os, ssl, sys, urllib.error, urllib.request
-handlers = [urllib.request.HTTPSHandler(context=ssl._create_unverified_context())]
-if os.environ.get("DIRECT"):
-    handlers.append(urllib.request.ProxyHandler({}))
-opener = urllib.request.build_opener(*handlers)
-for url in sys.argv[1:]:
-    try:
-        print(opener.open(url, timeout=5).read().decode().strip())
-    except urllib.error.HTTPError as error:
-        print(error.code, error.reason, error.read().decode().strip())
-    except OSError as error:
-        print(error)
-"""
 SPEAK = 'import socket, ssl; s = socket.create_connection(("127.0.0.1", 3128)); '
 TUNNEL = r's.sendall(b"CONNECT origin.test:443 HTTP/1.1\r\n\r\n"); s.recv(99); '
 HIDDEN_NAME = 'ssl._create_unverified_context().wrap_socket(s, server_hostname="hidden.test")'
@@ -120,16 +107,9 @@ async def open_backend(network: StandIn, sandbox_root: Path) -> AsyncIterator[Lo
 async def inside(open_backend: LocalBackend) -> AsyncIterator[Sandbox]:
     """A sandbox with a way out."""
     made = await make_ready(await open_backend.create("build/1", SMALL))
-    await write_file(made, "fetch.py", FETCH.encode())
+    await lay_fetch(made)
     yield made
     await made.close()
-
-
-async def fetch(sandbox: Sandbox, *urls: str, options: str = "") -> list[str]:
-    """What a program inside gets from each address, or what it complains about, a line each."""
-    said = await run(sandbox, f"{options} python3 /workspace/fetch.py {' '.join(urls)}")
-    assert said.stderr == ""
-    return said.stdout.splitlines()
 
 
 async def speak(sandbox: Sandbox, script: str) -> str:

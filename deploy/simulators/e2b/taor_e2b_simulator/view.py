@@ -21,6 +21,7 @@ _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt"
 _OWN = ("home/user", "root", "run", "tmp", "var/tmp", "var/lib", "proc", "dev")
 _PASSWD = f"root:x:0:0:root:/root:/bin/bash\n{USER}:x:{_UID}:{_UID}::{HOME}:/bin/bash\n"
 _GROUP = f"root:x:0:\n{USER}:x:{_UID}:\n"
+_HOSTS = "127.0.0.1 localhost\n"
 
 
 def lay(folder: Path) -> None:
@@ -32,7 +33,7 @@ def lay(folder: Path) -> None:
         if system.is_symlink():
             (folder / "disk" / name).symlink_to(system.readlink())
     (folder / "etc").mkdir()
-    for name, text in (("passwd", _PASSWD), ("group", _GROUP), ("profile", "")):
+    for name, text in (("passwd", _PASSWD), ("group", _GROUP), ("hosts", _HOSTS), ("profile", "")):
         (folder / "etc" / name).write_text(text)
 
 

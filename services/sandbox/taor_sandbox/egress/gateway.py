@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from taor_sandbox.egress.allowlist import AllowList
 from taor_sandbox.egress.network import MachineNetwork, Network
 from taor_sandbox.egress.outlet import Outlet
-
-PORT = 3128
-"""Where the proxy listens inside every sandbox."""
-_DIRECT = "localhost,127.0.0.1,::1"
+from taor_sandbox.egress.variables import proxy_variables
 
 
 class Gateway:
@@ -25,12 +22,8 @@ class Gateway:
         return not self._allow.is_empty
 
     def environment(self) -> dict[str, str]:
-        """What tells programs inside to use the proxy, in the spellings that they know."""
-        if not self.is_open:
-            return {}
-        proxy = f"http://127.0.0.1:{PORT}"
-        told = {"http_proxy": proxy, "https_proxy": proxy, "no_proxy": _DIRECT}
-        return told | {name.upper(): value for name, value in told.items()} | {"NODE_USE_ENV_PROXY": "1"}
+        """What tells programs inside to use the proxy."""
+        return proxy_variables() if self.is_open else {}
 
     async def serve(self, provider_id: str, listener: socket.socket) -> None:
         """Serve a sandbox through a socket that listens inside it."""

@@ -131,7 +131,7 @@ class E2BBackend:
     async def _furnish(self, connected: AsyncSandbox, limits: Limits) -> E2BSandbox:
         """A handle on a sandbox that was just made, or whose maker died too early; raises SandboxGone."""
         try:
-            await patiently(lambda: install(connected, self._toolbox, limits))
+            await patiently(lambda: install(connected, self._toolbox, limits, self._settings.allowed_hosts))
         except SandboxUnreachable:
             await self._info(connected.sandbox_id)
             raise

@@ -17,11 +17,12 @@ from e2b.sandbox_async.commands.command_handle import AsyncCommandHandle
 from taor_sandbox.agent.messages import Refused
 from taor_sandbox.agent.processes import BRIDGE_VARIABLE
 from taor_sandbox.backends.e2b.inside import frames, layout, requests
-from taor_sandbox.backends.e2b.inside.frames import Frame
+from taor_sandbox.backends.e2b.inside.frames import Frame, Told
 from taor_sandbox.backends.e2b.inside.requests import Request
 from taor_sandbox.backends.e2b.troubles import Passing, meaning, translated
 from taor_sandbox.backends.errors import BackendError
 from taor_sandbox.backends.states import meaning as meaning_of_refusal
+from taor_sandbox.egress.refusals import Refusals
 
 USER = "user"
 COMMAND = f"exec python3 -I -S {layout.LIBRARY}"
@@ -41,8 +42,9 @@ class NotInstalled(BackendError):
 class Bridge:
     """Made by `open`; an async context that leaves nothing running inside."""
 
-    def __init__(self, sandbox: AsyncSandbox) -> None:
+    def __init__(self, sandbox: AsyncSandbox, refusals: Refusals) -> None:
         self._sandbox = sandbox
+        self._refusals = refusals
         self._frames: asyncio.Queue[Frame | BackendError | None] = asyncio.Queue(_QUEUE_FRAMES)
         self._line = ""
         self._complaint = ""
@@ -51,9 +53,11 @@ class Bridge:
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, sandbox: AsyncSandbox, request: Request, *, stdin: bool = False) -> "Bridge":
-        """Start it; raises errors of the port."""
-        bridge = cls(sandbox)
+    async def open(
+        cls, sandbox: AsyncSandbox, request: Request, refusals: Refusals, *, stdin: bool = False
+    ) -> "Bridge":
+        """Start it; refused hosts that it tells of are noted in `refusals`. Raises errors of the port."""
+        bridge = cls(sandbox, refusals)
         with translated():
             argument = requests.encode(request)
             if len(argument) > _INLINE_BYTES:
@@ -149,9 +153,15 @@ class Bridge:
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             try:
-                await self._frames.put(frames.parse(line))
+                frame = frames.parse(line)
             except ValueError as error:
                 await self._frames.put(Passing(str(error)))
+                continue
+            if isinstance(frame, Told):
+                for host in frame.hosts if isinstance(frame.hosts, list) else ():
+                    self._refusals.note(str(host))
+            else:
+                await self._frames.put(frame)
 
     def _hear_complaint(self, text: str) -> None:
         self._complaint = (self._complaint + text)[-_COMPLAINT_CHARACTERS:]

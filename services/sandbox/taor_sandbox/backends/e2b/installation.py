@@ -6,13 +6,17 @@ import json
 import shlex
 import tarfile
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from e2b import AsyncSandbox, CommandExitException
 
 import taor_sandbox.agent
 import taor_sandbox.backends.e2b.inside
+import taor_sandbox.egress
+from taor_sandbox import http_head, pump
 from taor_sandbox.agent.config import Config
 from taor_sandbox.backends.e2b.bridge import USER
 from taor_sandbox.backends.e2b.inside import layout
@@ -24,16 +28,22 @@ from taor_sandbox.backends.port import HOME, WORKSPACE, Limits
 _INSTALL_SECONDS = 120.0
 _OWNERLESS_SECONDS = 1_000_000.0
 """The provider's own time-out ends what nobody owns; the agent waits longer than any sandbox may live."""
+_PARTS: tuple[ModuleType, ...] = (
+    taor_sandbox.agent, taor_sandbox.backends.e2b.inside, taor_sandbox.egress, http_head, pump,
+)  # fmt: skip
+"""What stands inside: packages without those below them, and modules. The standard library is all they need."""
+_ABOVE = Path(http_head.__file__).parents[1]
 _MAIN = b"from taor_sandbox.backends.e2b.inside.main import main\n\nmain()\n"
 _SCRIPT = """
 set -e
-newer='Python 3.10 or newer is missing'
-python3 -I -S -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$newer" >&2; exit 3; }
+newer='Python 3.11 or newer is missing'
+python3 -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$newer" >&2; exit 3; }
 mkdir -p $WORKSPACE $HOME_FOLDER $ROOT/uploads $ROOT/journal
 exec 9>$ROOT/install.lock
 flock 9
 if [ ! -e $ROOT/installed ]; then
   tar -xzf "$ARCHIVE" -C $ROOT
+  [ -z "$ALLOWED" ] || printf %s "$ALLOWED" > $ROOT/allowed
   chown -R $USER_NAME: $WORKSPACE $ROOT
   touch $ROOT/installed
 fi
@@ -50,22 +60,31 @@ class Toolbox:
     @classmethod
     def pack(cls) -> "Toolbox":
         """Pack them; raises BackendUnavailable when ripgrep is missing."""
-        files = {"lib/__main__.py": _MAIN, "bin/rg": find_ripgrep().read_bytes()}
-        for package, name in (
-            (taor_sandbox.agent, "agent"),
-            (taor_sandbox.backends.e2b.inside, "backends/e2b/inside"),
-        ):
-            assert package.__file__ is not None
-            for source in sorted(Path(package.__file__).parent.glob("*.py")):
-                files[f"lib/taor_sandbox/{name}/{source.name}"] = source.read_bytes()
+        return cls.of(inside_files())
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes]) -> "Toolbox":
+        """Pack these files."""
         return cls(gzip.compress(_tar(files), compresslevel=1, mtime=0))
 
 
-async def install(sandbox: AsyncSandbox, toolbox: Toolbox, limits: Limits) -> None:
+def inside_files() -> dict[str, bytes]:
+    """What stands inside every sandbox below its root; raises BackendUnavailable when ripgrep is missing."""
+    files = {"lib/__main__.py": _MAIN, "bin/rg": find_ripgrep().read_bytes()}
+    for part in _PARTS:
+        assert part.__file__ is not None
+        source = Path(part.__file__)
+        for path in sorted(source.parent.glob("*.py")) if source.name == "__init__.py" else [source]:
+            files[f"lib/{path.relative_to(_ABOVE).as_posix()}"] = path.read_bytes()
+    return files
+
+
+async def install(sandbox: AsyncSandbox, toolbox: Toolbox, limits: Limits, allowed_hosts: Sequence[str]) -> None:
     """Lay everything; may be repeated, and done by several at once. Raises BackendUnavailable with the remedy."""
     archive = f"{layout.ROOT}/{uuid.uuid4().hex}.tar.gz"
     names = {
         "WORKSPACE": WORKSPACE, "HOME_FOLDER": HOME, "ROOT": layout.ROOT, "ARCHIVE": archive, "USER_NAME": USER,
+        "ALLOWED": ",".join(allowed_hosts),
     }  # fmt: skip
     assigned = "\n".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
     with translated():
@@ -91,7 +110,7 @@ def _config(limits: Limits) -> Config:
     )
 
 
-def _tar(files: dict[str, bytes]) -> bytes:
+def _tar(files: Mapping[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, content in files.items():

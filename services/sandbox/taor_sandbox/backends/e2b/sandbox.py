@@ -36,6 +36,7 @@ from taor_sandbox.backends.port import (
     WriteSpec,
 )
 from taor_sandbox.backends.states import state_of
+from taor_sandbox.egress.refusals import Refusals
 
 _Frame = TypeVar("_Frame", bound=Frame)
 
@@ -47,6 +48,7 @@ class E2BSandbox:
         self._sandbox = sandbox
         self._lease_seconds = lease_seconds
         self._boot_id = ""
+        self._refusals = Refusals()
         self._bridges: set[Bridge] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -148,8 +150,8 @@ class E2BSandbox:
         return await dialling.connect(self, port)
 
     def refused_hosts(self) -> Sequence[str]:
-        """E2B refuses by itself, and tells nobody."""
-        return ()
+        """Told by the teller inside, at the end of each command and helper: E2B's firewall tells nobody."""
+        return self._refusals.take()
 
     def frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold a freeze; it ends by itself soon after this service has fallen silent."""
@@ -173,7 +175,7 @@ class E2BSandbox:
         """A bridge that carries `request`; it is gone at the end of the block."""
         if self._closed:
             raise SandboxUnreachable("the handle was closed")
-        async with await Bridge.open(self._sandbox, request, stdin=stdin) as bridge:
+        async with await Bridge.open(self._sandbox, request, self._refusals, stdin=stdin) as bridge:
             self._bridges.add(bridge)
             try:
                 yield bridge

@@ -35,7 +35,8 @@ from taor_sandbox.backends.port import (
     WriteSpec,
 )
 from taor_sandbox.backends.states import state_of
-from taor_sandbox.egress.gateway import PORT, Gateway
+from taor_sandbox.egress.gateway import Gateway
+from taor_sandbox.egress.variables import PORT
 
 _CONNECT_SECONDS = 5.0
 

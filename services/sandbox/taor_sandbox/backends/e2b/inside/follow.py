@@ -7,6 +7,7 @@ import time
 from taor_sandbox.agent.messages import Look, State
 from taor_sandbox.backends.e2b.inside.frames import CHUNK_BYTES, Again, emit, emit_bytes
 from taor_sandbox.backends.e2b.inside.link import Link
+from taor_sandbox.backends.e2b.inside.refusals import tell
 from taor_sandbox.backends.e2b.inside.requests import Follow
 
 _STREAMS = ("stdout", "stderr")
@@ -28,6 +29,7 @@ def follow(link: Link, request: Follow) -> None:
         if outputs.tell():
             pause = _FIRST_PAUSE_SECONDS
         if state.state != "LIVE":
+            tell(request.op_id)
             emit(state)
             return
         if time.monotonic() > deadline:

@@ -45,15 +45,21 @@ class PortClosed(NamedTuple):
     detail: str
 
 
+class Told(NamedTuple):
+    """What the allow-list has refused to commands since the last frame of this kind."""
+
+    hosts: list[str]
+
+
 class Machine(NamedTuple):
     """What there is to know of the machine."""
 
     boot_id: str
 
 
-Frame = Output | Ran | Again | PortClosed | Machine | Message
-_KINDS: dict[str, type[Output | Ran | Again | PortClosed | Machine]] = {
-    kind.__name__: kind for kind in (Output, Ran, Again, PortClosed, Machine)
+Frame = Output | Ran | Again | PortClosed | Told | Machine | Message
+_KINDS: dict[str, type[Output | Ran | Again | PortClosed | Told | Machine]] = {
+    kind.__name__: kind for kind in (Output, Ran, Again, PortClosed, Told, Machine)
 }
 
 

@@ -7,6 +7,7 @@ from taor_sandbox.agent import messages
 from taor_sandbox.agent.messages import Kill, Refused, Spawn, Status, memory_file, read_memory
 from taor_sandbox.backends.e2b.inside.frames import CHUNK_BYTES, Ran, emit, emit_bytes
 from taor_sandbox.backends.e2b.inside.link import REPLY_SECONDS, Link, close_all
+from taor_sandbox.backends.e2b.inside.refusals import tell
 from taor_sandbox.backends.e2b.inside.requests import Run, Stream
 
 _STREAMS = ("stdout", "stderr")
@@ -31,6 +32,7 @@ def run(link: Link, request: Run) -> None:
         for offset in range(0, len(said), CHUNK_BYTES):
             emit_bytes(name, offset, said[offset : offset + CHUNK_BYTES])
     close_all(stdio)
+    tell(request.helper_id)
     emit(end if isinstance(end, Refused) else Ran(end.status, truncated, timed_out, ""))
 
 

@@ -5,17 +5,21 @@ import sys
 
 from taor_sandbox.agent import messages
 from taor_sandbox.agent.messages import Done, Open
-from taor_sandbox.backends.e2b.inside import follow, frames, helper, hold, link, pump, requests, start
+from taor_sandbox.backends.e2b.inside import follow, frames, helper, hold, link, pump, refusals, requests, start
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def main() -> None:
-    """Be the agent, or serve one request."""
+    """Be the agent or the teller, or serve one request."""
     if sys.argv[1] == start.AGENT:
         from taor_sandbox.backends.e2b.inside.become import become_agent
 
         become_agent(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    elif sys.argv[1] == refusals.TELLER:
+        from taor_sandbox.backends.e2b.inside.teller import become_teller
+
+        become_teller(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
     else:
         serve(requests.parse(sys.argv[1]))
 

@@ -10,8 +10,9 @@ import time
 
 from taor_sandbox.agent import processes
 from taor_sandbox.agent.config import Config
-from taor_sandbox.backends.e2b.inside import layout
+from taor_sandbox.backends.e2b.inside import layout, refusals
 from taor_sandbox.backends.e2b.inside.link import REPLY_SECONDS, Link
+from taor_sandbox.egress.variables import proxy_variables
 
 AGENT = "agent"
 """The bridge's argument that makes it the agent."""
@@ -63,8 +64,9 @@ def _try_lock() -> int | None:
 
 
 def _start(lock: int) -> None:
-    """Start the agent in a session of its own, away from the exec that carries this bridge."""
+    """Start the agent in a session of its own, away from the exec that carries this bridge; the teller before it."""
     _end_leftovers()
+    refusals.start_teller()
     if os.path.exists(layout.SOCKET):
         os.unlink(layout.SOCKET)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -84,9 +86,9 @@ def _start(lock: int) -> None:
 
 
 def _end_leftovers() -> None:
-    """What an agent that was killed has left running belongs to nobody: its claims are dead."""
-    mark = f"{processes.OP_VARIABLE}=".encode()
-    while leftovers := [p.pid for p in processes.scan() if processes.is_marked(p.pid, mark)]:
+    """What an agent that was killed has left running belongs to nobody: its claims are dead. The teller begins anew."""
+    marks = [f"{name}=".encode() for name in (processes.OP_VARIABLE, refusals.TELLER_VARIABLE)]
+    while leftovers := [p.pid for p in processes.scan() if any(processes.is_marked(p.pid, mark) for mark in marks)]:
         processes.send(leftovers, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
 
@@ -95,7 +97,8 @@ def _config() -> Config:
     with open(layout.CONFIG, encoding="utf-8") as file:
         config = Config(*json.load(file))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return config._replace(env=_environment(), memory_bytes=min(config.memory_bytes, int(memory * _OF_MEMORY)))
+    env = _environment() | (proxy_variables() if refusals.allowed() else {})
+    return config._replace(env=env, memory_bytes=min(config.memory_bytes, int(memory * _OF_MEMORY)))
 
 
 def _environment() -> dict[str, str]:
