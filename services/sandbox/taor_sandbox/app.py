@@ -42,6 +42,7 @@ from taor_sandbox.store.deletion import ProjectRows
 from taor_sandbox.store.forks import ForkRows
 from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
+from taor_sandbox.store.seen import SeenFiles
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tokens import Tokens
 
@@ -70,7 +71,7 @@ async def assembled(
             Stores(builds, sandboxes, operations), sessions, backend, Restore(snapshots, blobs), journal,
             Redo(operations), destroyer, creations=config.creations, limits=Limits(),
         )  # fmt: skip
-        dispatcher = Dispatcher(claims, operations, sessions, journal, browser=config.browser)
+        dispatcher = Dispatcher(claims, operations, SeenFiles(pool), sessions, journal, browser=config.browser)
         taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds())
         keep = timedelta(minutes=config.keep_minutes)
         release = Release(claims, builds, sessions, taker, snapshots, destroyer, backend, keep=keep)

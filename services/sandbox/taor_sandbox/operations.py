@@ -6,6 +6,7 @@ is recorded while the generation is still current. Whatever breaks in between, t
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from taor_sandbox import redaction
 from taor_sandbox.backends.errors import (
@@ -32,6 +33,7 @@ from taor_sandbox.outcome import CANCELLED, Outcome, ToolFailed
 from taor_sandbox.records import Build, BuildKey, Call, Operation, OperationState, nonce_text
 from taor_sandbox.sessions import Session, Sessions
 from taor_sandbox.store.operations import Begun, OpenOperation, Operations, Recorded, Verdict
+from taor_sandbox.store.seen import SeenFiles
 from taor_sandbox.tools import effects, files, search
 from taor_sandbox.tools.effects import Effect, Ended, Vanished
 from taor_sandbox.tools.inputs import Bash, EditFile, Glob, Grep, ReadFile, TakeScreenshot, WriteFile
@@ -60,10 +62,11 @@ class Dispatcher:
     """Runs tool calls."""
 
     def __init__(
-        self, claims: Claims, operations: Operations, sessions: Sessions, journal: Journal, *, browser: str = ""
-    ) -> None:
-        self._claims, self._operations, self._sessions, self._journal = claims, operations, sessions, journal
-        self._browser = browser
+        self, claims: Claims, operations: Operations, seen: SeenFiles, sessions: Sessions, journal: Journal, *,
+        browser: str = "",
+    ) -> None:  # fmt: skip
+        self._claims, self._operations, self._seen = claims, operations, seen
+        self._sessions, self._journal, self._browser = sessions, journal, browser
 
     async def dispatch(self, call: Call) -> AsyncIterator[bytes | Finished]:
         """Yield output as it comes, then the result. Leaving the iteration only detaches."""
@@ -119,7 +122,7 @@ class Dispatcher:
                 await self._operations.record(key, generation, operation.op_id, event.state, outcome, claims=0)
 
     async def _look(self, call: Call) -> Outcome:
-        """A read-only tool: no row, no lock, beside anything else."""
+        """A read-only tool: no row of its own, no lock, beside anything else; a file that was read counts as seen."""
         sandbox = await self._ready_sandbox(call)
         try:
             match call.input:
@@ -135,6 +138,8 @@ class Dispatcher:
                     raise AssertionError(f"{other.name} changes files")
         except ToolFailed as failure:
             outcome = failure.outcome
+        if outcome.seen is not None:
+            await self._seen.note(call, outcome.seen)
         return _safe(outcome)
 
     async def _ready_sandbox(self, call: Call) -> Sandbox:
@@ -189,7 +194,8 @@ class Dispatcher:
                 nonce = nonce_text(call.generation, row.nonce)
                 effect = Effect(call.op_id, call.epoch, nonce, row.cwd, changing)
         try:
-            return _Begun(effect, sandbox, row.nonce, await effects.start(sandbox, effect))
+            claims = await effects.start(sandbox, effect, partial(self._seen.is_news, call.key))
+            return _Begun(effect, sandbox, row.nonce, claims)
         except JournalWiped:
             await self._journal.renew(sandbox, call.key, call.generation, row.nonce)
             return None

@@ -24,6 +24,7 @@ class FailureCode(enum.Enum):
     BROWSER_MISSING = "BROWSER_MISSING"
     PAGE_UNREACHABLE = "PAGE_UNREACHABLE"
     BROWSER_FAILED = "BROWSER_FAILED"
+    FILE_CHANGED = "FILE_CHANGED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,20 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenFile:
+    """A file whose whole content the agent knows: it has read it, or put it there itself."""
+
+    path: str
+    """Absolute, as the agent names it: links are not followed."""
+    content_sha256: bytes
+
+    @property
+    def path_sha256(self) -> bytes:
+        """The name under which it is kept."""
+        return hashlib.sha256(self.path.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The result of a tool call. A failure is a result like any other."""
 
@@ -54,6 +69,8 @@ class Outcome:
     """Where the next command starts; None when this call says nothing about it."""
     image: Image | None = None
     """Only of tools that change nothing: it is not stored."""
+    seen: SeenFile | None = None
+    """What the agent knows once it is told this result; it is no part of the result."""
 
     @property
     def text_sha256(self) -> bytes:

@@ -44,10 +44,10 @@ class Redo:
             return False
         cwd = await self._operations.cwd(build.key, operation.position)
         effect = Effect(operation.op_id, build.fence.epoch, build.nonce_text, cwd, operation.input)
-        claims, again = await self._run(sandbox, effect)
+        claims, again = await self._run(sandbox, effect, operation)
         if again is None or not (_same(operation, again) and await self._left_the_same_tree(build, sandbox, operation)):
             return False
-        if not await self._operations.record_redone(build, operation.op_id, claims):
+        if not await self._operations.record_redone(build, operation.op_id, claims, again):
             raise AttachSuperseded()
         return True
 
@@ -62,7 +62,9 @@ class Redo:
             _log.warning("what was done again cannot be compared", exc_info=error)
             return False
 
-    async def _run(self, sandbox: Sandbox, effect: Effect) -> tuple[int, Outcome | None]:
+    async def _run(self, sandbox: Sandbox, effect: Effect, operation: DoneOperation) -> tuple[int, Outcome | None]:
+        if operation.outcome.code is FailureCode.FILE_CHANGED:
+            return 0, operation.outcome  # it changed nothing, for a reason that does not stand in the files
         try:
             claims = await effects.start(sandbox, effect)
         except ToolFailed as failure:

@@ -10,6 +10,7 @@ import pytest
 from tests.service.sandbox import test_deletion as deletion
 from tests.service.sandbox import test_fences as fences
 from tests.service.sandbox import test_fork_rows as forks
+from tests.service.sandbox import test_seen_rows as seen
 from tests.service.sandbox.rows import Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 
@@ -253,6 +254,34 @@ MUTANTS = [
         " AND x.state <> 'GONE')",
         " AND false)",
         deletion.test_rows_go_a_bounded_number_at_a_time,
+    ),
+    Mutant(
+        "what was seen before an answer was logged outlives that answer",
+        "seen",
+        "WHERE (s.epoch, s.log_sequence, s.block) <= (excluded.epoch, excluded.log_sequence",
+        "WHERE (s.log_sequence, s.block) <= (excluded.log_sequence",
+        seen.test_a_new_owner_counts_its_answers_anew,
+    ),
+    Mutant(
+        "whoever tells last is right",
+        "seen",
+        "WHERE (s.epoch, s.log_sequence, s.block) <= (excluded.epoch, excluded.log_sequence, excluded.block)",
+        "",
+        seen.test_a_late_copy_of_a_read_tells_nothing,
+    ),
+    Mutant(
+        "an older owner tells what it reads",
+        "seen",
+        " AND b.epoch = p_epoch",
+        "",
+        seen.test_a_read_of_an_older_owner_tells_nothing,
+    ),
+    Mutant(
+        "a redo takes the place of what was read since",
+        "seen",
+        "\n      AND (s.log_sequence, s.block) = (o.log_sequence, o.block)",
+        "",
+        seen.test_a_redo_takes_the_place_of_its_own_call_only,
     ),
 ]
 

@@ -13,6 +13,7 @@ from taor_sandbox.records import NOTHING, Build, BuildKey, BuildState, Call, Fen
 from taor_sandbox.store.builds import Builds, FenceVerdict, ReleaseVerdict
 from taor_sandbox.store.operations import Begun, Operations, Recorded, Verdict
 from taor_sandbox.store.sandboxes import Sandboxes
+from taor_sandbox.store.seen import SeenFiles
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tools.inputs import Bash
 
@@ -26,7 +27,7 @@ class Rows:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
         self.builds, self.sandboxes = Builds(pool), Sandboxes(pool)
-        self.operations, self.snapshots = Operations(pool), Snapshots(pool)
+        self.operations, self.snapshots, self.seen = Operations(pool), Snapshots(pool), SeenFiles(pool)
 
     async def build(self) -> Build:
         """The row as it stands."""

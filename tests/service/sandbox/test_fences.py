@@ -12,7 +12,7 @@ from taor_sandbox.manifest import Manifest
 from taor_sandbox.records import NOTHING, BuildKey, BuildState, OperationState, Position
 from taor_sandbox.store.builds import FenceVerdict, ReleaseVerdict
 from taor_sandbox.store.operations import Begun, Recorded, Verdict
-from tests.service.sandbox.rows import KEY, Rows, running_rows
+from tests.service.sandbox.rows import DONE, KEY, Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 
 
@@ -173,23 +173,23 @@ async def test_a_snapshot_is_published_only_for_the_current_epoch(rows: Rows) ->
 async def test_what_the_base_lacks_keeps_a_build_from_being_ready(rows: Rows) -> None:
     build = await rows.missing_two_and_three()
     assert [each.op_id for each in await rows.operations.to_redo(build, 9)] == ["r/2/0", "r/3/0"]
-    assert await rows.operations.record_redone(build, "r/2/0", 1)
+    assert await rows.operations.record_redone(build, "r/2/0", 1, DONE)
     assert not await rows.builds.make_ready(build)
-    assert await rows.operations.record_redone(build, "r/3/0", 1)
+    assert await rows.operations.record_redone(build, "r/3/0", 1, DONE)
     assert await rows.builds.make_ready(build)
 
 
 async def test_a_superseded_attach_records_nothing(rows: Rows) -> None:
     build = await rows.missing_two_and_three()
     await rows.attach(number=2)
-    assert not await rows.operations.record_redone(build, "r/2/0", 1)
+    assert not await rows.operations.record_redone(build, "r/2/0", 1, DONE)
     assert not await rows.operations.record_lost(build)
     assert not await rows.builds.make_ready(build)
 
 
 async def test_what_cannot_be_redone_is_lost_and_stays_so(rows: Rows) -> None:
     build = await rows.missing_two_and_three()
-    assert await rows.operations.record_redone(build, "r/2/0", 1)
+    assert await rows.operations.record_redone(build, "r/2/0", 1, DONE)
     assert await rows.operations.record_lost(build)
     assert await rows.builds.make_ready(build)
     assert await rows.states() == [OperationState.DONE, OperationState.DONE, OperationState.LOST]

@@ -19,7 +19,7 @@ LANGUAGE sql AS $$
     SELECT build_id FROM living
 $$;
 
--- Deletes at most p_most snapshots and as many operations of a project; none while another process is at it: two that
+-- Deletes at most p_most snapshots of a project, as many operations, and as many notes of seen files; none while another process is at it: two that
 -- delete the same rows in two orders would wait for each other.
 CREATE OR REPLACE FUNCTION delete_project_rows(p_tenant text, p_project text, p_most integer) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -29,6 +29,9 @@ BEGIN
     END IF;
     DELETE FROM snapshots WHERE (tenant_id, build_id, snapshot_id) IN (
         SELECT s.tenant_id, s.build_id, s.snapshot_id FROM builds b JOIN snapshots s USING (tenant_id, build_id)
+        WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most);
+    DELETE FROM seen_files WHERE (tenant_id, build_id, path_sha256) IN (
+        SELECT f.tenant_id, f.build_id, f.path_sha256 FROM builds b JOIN seen_files f USING (tenant_id, build_id)
         WHERE b.tenant_id = p_tenant AND b.project_id = p_project LIMIT p_most);
     DELETE FROM operations WHERE (tenant_id, build_id, op_id) IN (
         SELECT o.tenant_id, o.build_id, o.op_id FROM builds b JOIN operations o USING (tenant_id, build_id)
@@ -42,6 +45,7 @@ CREATE OR REPLACE FUNCTION project_is_gone(p_tenant text, p_project text) RETURN
             b.state <> 'DESTROYED'
             OR EXISTS (SELECT FROM snapshots s WHERE (s.tenant_id, s.build_id) = (b.tenant_id, b.build_id))
             OR EXISTS (SELECT FROM operations o WHERE (o.tenant_id, o.build_id) = (b.tenant_id, b.build_id))
+            OR EXISTS (SELECT FROM seen_files f WHERE (f.tenant_id, f.build_id) = (b.tenant_id, b.build_id))
             OR EXISTS (SELECT FROM sandboxes x
                        WHERE (x.tenant_id, x.build_id) = (b.tenant_id, b.build_id) AND x.state <> 'GONE')))
 $$;

@@ -32,7 +32,7 @@ class ProjectRows:
         return [BuildKey(tenant_id, row["build_id"]) for row in rows]
 
     async def delete_rows(self, tenant_id: str, project_id: str, most: int) -> None:
-        """Delete at most so many snapshots and operations."""
+        """Delete at most so many rows of each kind."""
         await self._pool.execute(_DELETE_ROWS, tenant_id, project_id, most)
 
     async def is_gone(self, tenant_id: str, project_id: str) -> bool:

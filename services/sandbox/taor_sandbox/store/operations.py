@@ -11,8 +11,15 @@ from taor_sandbox.records import Build, BuildKey, Call, DoneOperation, Operation
 from taor_sandbox.tools.inputs import Mutating, canonical, digest, parse
 
 _BEGIN = "SELECT * FROM begin_operation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-_RECORD = "SELECT record_operation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-_RECORD_REDONE = "SELECT record_redone($1, $2, $3, $4, $5, $6, $7)"
+# In one commit with what the call has left: an edit that is sent again must find what it found before.
+_RECORD = """
+SELECT verdict, CASE WHEN verdict = 'RECORDED' AND $14::bytea IS NOT NULL THEN note_left($1, $2, $4, $14, $15) END
+FROM record_operation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) verdict
+"""
+_RECORD_REDONE = """
+SELECT redone, CASE WHEN redone AND $8::bytea IS NOT NULL THEN note_left_again($1, $2, $6, $8, $9) END
+FROM record_redone($1, $2, $3, $4, $5, $6, $7) redone
+"""
 _RECORD_LOST = "SELECT record_lost($1, $2, $3, $4, $5)"
 _OUTCOME_COLUMNS = "result_text, failure_code, failure_message, exit_status, elapsed_seconds, cwd"
 _ROW_COLUMNS = "op_id, log_sequence, block, generation, state, tool, text_sha256, claims, started_at, closed_at"
@@ -124,7 +131,7 @@ class Operations:
         verdict = await self._pool.fetchval(
             _RECORD, *key, generation, op_id, claims, state.value, outcome.text, outcome.text_sha256,
             failure and failure.code.value, failure and failure.message,
-            outcome.exit_status, outcome.elapsed_seconds, outcome.cwd,
+            outcome.exit_status, outcome.elapsed_seconds, outcome.cwd, *_seen(outcome),
         )  # fmt: skip
         return Recorded(verdict)
 
@@ -168,9 +175,9 @@ class Operations:
         op_id: str | None = await self._pool.fetchval(_LAST_CLAIMED, *build.key, build.generation)
         return op_id
 
-    async def record_redone(self, build: Build, op_id: str, claims: int) -> bool:
-        """Note that an effect is present again; False when overtaken."""
-        redone: bool = await self._pool.fetchval(_RECORD_REDONE, *_fenced(build), op_id, claims)
+    async def record_redone(self, build: Build, op_id: str, claims: int, again: Outcome) -> bool:
+        """Note that an effect is present again, as `again` tells; False when overtaken."""
+        redone: bool = await self._pool.fetchval(_RECORD_REDONE, *_fenced(build), op_id, claims, *_seen(again))
         return redone
 
     async def record_lost(self, build: Build) -> bool:
@@ -186,6 +193,11 @@ class Operations:
 
 def _fenced(build: Build) -> tuple[str, str, int, int, int]:
     return (*build.key, build.fence.epoch, build.fence.attach_number, build.generation)
+
+
+def _seen(outcome: Outcome) -> tuple[bytes | None, bytes | None]:
+    seen = outcome.seen
+    return (None, None) if seen is None else (seen.path_sha256, seen.content_sha256)
 
 
 def _position(row: asyncpg.Record) -> Position:

@@ -2,25 +2,36 @@
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from taor_sandbox.backends.port import Sandbox, WriteExit, WriteSpec
-from taor_sandbox.outcome import FailureCode, Outcome, ToolFailed
-from taor_sandbox.tools.files import lines_of, read_text, refused
+from taor_sandbox.outcome import FailureCode, Outcome, SeenFile, ToolFailed
+from taor_sandbox.tools.files import left, lines_of, read_text, refused
 from taor_sandbox.tools.inputs import EditFile, Replacement
 from taor_sandbox.tools.paths import inside
+
+IsNews = Callable[[SeenFile], Awaitable[bool]]
+"""Tells whether a file holds what the agent has not seen, although it has seen the file."""
 
 _MOST_LINES_COMPARED = 5_000
 _MOST_PLACES_NAMED = 10
 _LINES_AROUND = 2
 
 
-async def write_spec(sandbox: Sandbox, wanted: EditFile, op_id: str, epoch: int, nonce: str) -> WriteSpec:
-    """The write that puts an edit into its file, if it is still the file that was read here; raises ToolFailed."""
+async def write_spec(
+    sandbox: Sandbox, wanted: EditFile, op_id: str, epoch: int, nonce: str, is_news: IsNews | None
+) -> WriteSpec:
+    """The write that puts an edit into its file, if it is still the file that was read here; raises ToolFailed.
+
+    That also where `is_news` says that the agent does not know what the file holds; None asks nobody."""
     before = await read_text(sandbox, wanted.path)
+    found = SeenFile(inside(wanted.path), hashlib.sha256(before.encode()).digest())
+    if is_news is not None and await is_news(found):
+        message = f"{wanted.path} has changed since you last read or wrote it; nothing was changed. Read it again."
+        raise ToolFailed(FailureCode.FILE_CHANGED, message)
     after = apply(before, wanted.edits, wanted.path)
-    unchanged_sha256 = hashlib.sha256(before.encode()).hexdigest()
-    return WriteSpec(op_id, epoch, nonce, inside(wanted.path), after.encode(), expected_sha256=unchanged_sha256)
+    unchanged_sha256 = found.content_sha256.hex()
+    return WriteSpec(op_id, epoch, nonce, found.path, after.encode(), expected_sha256=unchanged_sha256)
 
 
 def apply(content: str, edits: Sequence[Replacement], path: str) -> str:
@@ -37,7 +48,8 @@ def edited(wanted: EditFile, exit: WriteExit) -> Outcome:
     if exit.problem is not None:
         return refused(wanted.path, exit)
     count = len(wanted.edits)
-    return Outcome(f"Edited {wanted.path}: {count} {'replacement' if count == 1 else 'replacements'}.")
+    text = f"Edited {wanted.path}: {count} {'replacement' if count == 1 else 'replacements'}."
+    return Outcome(text, seen=left(wanted.path, exit))
 
 
 def _replace(content: str, edit: Replacement, where: str) -> str:

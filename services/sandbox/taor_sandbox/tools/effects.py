@@ -22,6 +22,7 @@ from taor_sandbox.outcome import INTERRUPTED, FailureCode, Outcome, ToolFailed
 from taor_sandbox.records import OperationState
 from taor_sandbox.tools import bash, edit, files
 from taor_sandbox.tools.bash import Printed
+from taor_sandbox.tools.edit import IsNews
 from taor_sandbox.tools.inputs import Bash, EditFile, Mutating, WriteFile
 from taor_sandbox.tools.paths import inside
 from taor_sandbox.tools.ports import first_ports
@@ -52,17 +53,18 @@ class Vanished:
     """Its claim is gone: a command deleted the journal."""
 
 
-async def start(sandbox: Sandbox, effect: Effect) -> int:
+async def start(sandbox: Sandbox, effect: Effect, is_news: IsNews | None = None) -> int:
     """Make the claim and start; returns how many claims this call has made (0 or 1).
 
+    An edit of what is news to the agent is refused; None asks nobody, for a redo, whose edits have gone through before.
     Raises ToolFailed when there is nothing to start, and what `claim` of the port raises."""
     try:
-        return await _start(sandbox, effect)
+        return await _start(sandbox, effect, is_news)
     except InvalidRequest as error:
         raise ToolFailed(FailureCode.BAD_INPUT, str(error)) from error
 
 
-async def _start(sandbox: Sandbox, effect: Effect) -> int:
+async def _start(sandbox: Sandbox, effect: Effect, is_news: IsNews | None) -> int:
     match effect.input:
         case Bash() as command:
             return int(await sandbox.claim(_claim_spec(effect, command)))
@@ -73,7 +75,7 @@ async def _start(sandbox: Sandbox, effect: Effect) -> int:
             await sandbox.claim_write(WriteSpec(effect.op_id, effect.epoch, effect.nonce, path, content))
             return 1
         case EditFile() as wanted:
-            return await _start_edit(sandbox, effect, wanted)
+            return await _start_edit(sandbox, effect, wanted, is_news)
 
 
 async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ended | Vanished]:
@@ -88,12 +90,12 @@ async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ende
             yield await _look_at_write(sandbox, effect.op_id, wanted)
 
 
-async def _start_edit(sandbox: Sandbox, effect: Effect, wanted: EditFile) -> int:
+async def _start_edit(sandbox: Sandbox, effect: Effect, wanted: EditFile, is_news: IsNews | None) -> int:
     # A claimed edit may be in the file already, where its passages are no longer found.
     if await _is_claimed(sandbox, effect):
         return 0
     try:
-        spec = await edit.write_spec(sandbox, wanted, effect.op_id, effect.epoch, effect.nonce)
+        spec = await edit.write_spec(sandbox, wanted, effect.op_id, effect.epoch, effect.nonce, is_news)
     except ToolFailed:
         if await _is_claimed(sandbox, effect):
             return 0

@@ -1,12 +1,14 @@
 """read_file and write_file."""
 
+import hashlib
+
 from taor_sandbox import truncation
 from taor_sandbox.backends.errors import FileRefused
 from taor_sandbox.backends.port import MAX_READ_BYTES, FileKind, Sandbox, WriteExit
-from taor_sandbox.outcome import Failure, FailureCode, Outcome, ToolFailed
+from taor_sandbox.outcome import Failure, FailureCode, Outcome, SeenFile, ToolFailed
 from taor_sandbox.tools import images
 from taor_sandbox.tools.inputs import ReadFile, WriteFile
-from taor_sandbox.tools.paths import refusal, stat_inside, tool_failed
+from taor_sandbox.tools.paths import inside, refusal, stat_inside, tool_failed
 
 MAX_LINES = 2_000
 _PROBE_BYTES = 8_192
@@ -17,7 +19,11 @@ async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
     raw = await read_bytes(sandbox, wanted.path)
     if (picture := images.image(raw, wanted.path)) is not None:
         return Outcome(f"{wanted.path} ({picture.media_type}, {len(raw)} bytes)", image=picture)
-    content = decode(raw, wanted.path)
+    seen = SeenFile(inside(wanted.path), hashlib.sha256(raw).digest())
+    return Outcome(_shown(wanted, decode(raw, wanted.path)), seen=seen)
+
+
+def _shown(wanted: ReadFile, content: str) -> str:
     lines = lines_of(content)
     first = max(wanted.start_line, 1)
     last = min(wanted.end_line or len(lines), len(lines))
@@ -26,12 +32,12 @@ async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
             FailureCode.BAD_INPUT, f"{wanted.path} has {len(lines)} lines; line {first} is behind its end."
         )
     if not lines:
-        return Outcome(f"{wanted.path} is empty.")
+        return f"{wanted.path} is empty."
     shown = _numbered(lines[first - 1 : last], first)
     end = first + len(shown) - 1
     if end < last:
         shown.append(f"[… lines {end + 1} to {last} of {len(lines)} left out; read on with start_line {end + 1} …]\n")
-    return Outcome("".join(shown))
+    return "".join(shown)
 
 
 async def read_text(sandbox: Sandbox, path: str) -> str:
@@ -76,7 +82,13 @@ def written(wanted: WriteFile, exit: WriteExit) -> Outcome:
         return refused(wanted.path, exit)
     lines = len(lines_of(wanted.content))
     verb = "Created" if exit.created else "Wrote"
-    return Outcome(f"{verb} {wanted.path}: {lines} {'line' if lines == 1 else 'lines'}.")
+    text = f"{verb} {wanted.path}: {lines} {'line' if lines == 1 else 'lines'}."
+    return Outcome(text, seen=left(wanted.path, exit))
+
+
+def left(path: str, exit: WriteExit) -> SeenFile:
+    """The file as a write has left it."""
+    return SeenFile(inside(path), bytes.fromhex(exit.sha256))
 
 
 def refused(path: str, exit: WriteExit) -> Outcome:

@@ -54,7 +54,7 @@ def refusal(problem: FileProblem, path: str, detail: str) -> tuple[FailureCode, 
                 f"{path} leads outside of the project; use paths below {WORKSPACE}.",
             )
         case FileProblem.CHANGED:
-            return FailureCode.NO_MATCH, f"{path} changed while it was edited; nothing was written. Read it again."
+            return FailureCode.FILE_CHANGED, f"{path} changed while it was edited; nothing was written. Read it again."
         case FileProblem.TOO_LARGE:
             return FailureCode.LIMIT, f"{path} is too large for this tool; look at parts of it with bash."
         case FileProblem.NO_SPACE:
