@@ -23,13 +23,10 @@ from taor_cli.clients import Clients, connect
 from taor_cli.endpoints import Wanted, resolve
 from taor_cli.events import Ended
 from taor_cli.orchestrator import Orchestrator, Order
-from taor_local import postgres
-from taor_local.databases import read_or_make_passwords
-from taor_local.folders import Folders
 from taor_local.installation import ensure_up
 from taor_local.options import Options
 from tests.chaos.workers import Workers, workers_of
-from tests.support.installation import temporary_installation
+from tests.support.installation import database_dsn, temporary_installation
 
 WORKERS = 3
 POLL_SECONDS = 0.2
@@ -159,8 +156,5 @@ async def _each(count: int, act: Callable[[int], Awaitable[T]]) -> list[T]:
 @asynccontextmanager
 async def _database(options: Options) -> AsyncIterator[asyncpg.Pool]:
     """The orchestrator's own database, to see how far the builds are without asking an orchestrator."""
-    folders = Folders(options.data)
-    password = read_or_make_passwords(folders.passwords, ())[postgres.SUPERUSER]
-    cluster = postgres.Cluster(folders.postgres, folders.socket_folder(), password)
-    async with asyncpg.create_pool(cluster.dsn("taor_orchestrator"), min_size=1, max_size=2) as pool:
+    async with asyncpg.create_pool(database_dsn(options, "taor_orchestrator"), min_size=1, max_size=2) as pool:
         yield pool

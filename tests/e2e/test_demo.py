@@ -13,12 +13,10 @@ import asyncpg
 import pytest
 
 from taor_cli.results import get_status
-from taor_local.folders import Folders
 from taor_local.options import Options
-from taor_local.postgres import SUPERUSER, Cluster
 from taor_local.processes import descendants
 from tests.support.command import taor
-from tests.support.installation import process_of, temporary_installation
+from tests.support.installation import database_dsn, process_of, temporary_installation
 
 SECONDS = 120.0
 
@@ -179,9 +177,7 @@ async def test_what_is_changed_behind_the_services_backs_is_found_and_named(demo
 
 
 async def _execute(options: Options, database: str, statements: str) -> None:
-    folders = Folders(options.data)
-    password = json.loads(folders.passwords.read_text())[SUPERUSER]
-    connection = await asyncpg.connect(Cluster(folders.postgres, folders.socket_folder(), password).dsn(database))
+    connection = await asyncpg.connect(database_dsn(options, database))
     try:
         # The journal and its kin are append-only by trigger; a superuser can go behind that.
         await connection.execute(f"SET session_replication_role = replica; {statements}")

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from taor_cli.audit.gather import gather
@@ -17,11 +20,20 @@ from taor_cli.endpoints import Endpoints, Wanted, resolve
 from taor_cli.orchestrator import Orchestrator, Order
 from taor_cli.results import download
 from taor_local.options import Options
+from taor_orchestrator.loop import GAVE_UP, MAX_FRUITLESS_CLAIMS
 from tests.support.command import taor
+from tests.support.gate import Gate
+from tests.support.installation import database_dsn, process_of
+from tests.support.waiting import wait_until
 
 LINES = "first\nsecond\nthird\n"
 REQUEST = str(uuid.uuid4())
 END_SECONDS = 60.0
+# As after so many take-overs in vain, of which one more comes at once.
+TAKE_OVER_FOR_THE_LAST_TIME = f"""
+    UPDATE builds SET fruitless_claims = {MAX_FRUITLESS_CLAIMS - 1}, claimed_at_sequence = projected_sequence,
+                      lease_until = taor_now()
+    WHERE build_id = $1"""
 
 
 @pytest.fixture
@@ -90,6 +102,29 @@ async def test_a_turn_that_is_not_kept_is_refused_or_made_again(
     await _hold_to_account(installation, clients, fork)
 
 
+async def test_a_build_that_was_given_up_in_a_command_goes_on_from_there_in_a_fork(
+    installation: Options, clients: Clients
+) -> None:
+    orchestrator = Orchestrator(clients.orchestrator)
+    order = Order(str(uuid.uuid4()), "me", "stuck", "partner", "Wait.\n\ntaor-script: stuck\n", (), "")
+    build = await orchestrator.start(order)
+    await asyncio.to_thread(Gate(installation, build.build_id, "1").wait_until_reached)
+    await asyncio.to_thread(_wait_for, installation, build, tool_calls=2)  # what is projected later is a step forward
+    os.kill(process_of(installation, "orchestrator").pid, signal.SIGKILL)
+    connection = await asyncpg.connect(database_dsn(installation, "taor_orchestrator"))
+    await connection.execute(TAKE_OVER_FOR_THE_LAST_TIME, uuid.UUID(build.build_id))
+    await connection.close()
+    await asyncio.to_thread(_wait_for, installation, build, state="FAILED")
+    given_up = await _ended(clients, build.build_id)
+    assert (given_up.state, given_up.outcome_message) == (BuildState.FAILED, GAVE_UP)
+    await _hold_to_account(installation, clients, given_up)
+
+    build_id = (await _taor(installation, "fork", build.build_id, "--at", "1", "--no-follow")).strip()
+    fork = await _ended(clients, build_id)
+    assert fork.state is BuildState.SUCCEEDED, fork.outcome_message
+    await _hold_to_account(installation, clients, fork)
+
+
 async def _ended(clients: Clients, build_id: str) -> Build:
     """The build at its end; a question on the way is answered."""
     orchestrator = Orchestrator(clients.orchestrator)
@@ -99,6 +134,16 @@ async def _ended(clients: Clients, build_id: str) -> Build:
                 await orchestrator.answer(build_id, f"yes-{build_id}", "Yes.")
             await asyncio.sleep(0.05)
     return build
+
+
+def _wait_for(installation: Options, build: Build, **wanted: object) -> None:
+    """Until the build is shown so, also by an orchestrator that has to come back first."""
+
+    def is_so() -> bool:
+        said = taor(installation, "show", build.build_id, "--json")
+        return said.status == 0 and wanted.items() <= said.document.items()
+
+    wait_until(is_so, f"{wanted} of {build.build_id}", timeout_seconds=END_SECONDS)
 
 
 async def _latest(clients: Clients) -> Build:

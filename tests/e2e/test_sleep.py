@@ -15,12 +15,10 @@ import asyncpg
 import pytest
 
 from taor_local.endpoints import Endpoints, read_endpoints
-from taor_local.folders import Folders
 from taor_local.installation import ensure_up
 from taor_local.options import Options
-from taor_local.postgres import SUPERUSER, Cluster
 from tests.support.command import taor
-from tests.support.installation import temporary_installation
+from tests.support.installation import database_dsn, temporary_installation
 from tests.support.waiting import wait_until
 
 CHAPTERS = 30
@@ -248,9 +246,7 @@ async def set_clocks(options: Options, instant: datetime) -> None:
 
 async def query(options: Options, database: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
     """Look into, or change, a database behind the services' backs."""
-    folders = Folders(options.data)
-    password = json.loads(folders.passwords.read_text())[SUPERUSER]
-    connection = await asyncpg.connect(Cluster(folders.postgres, folders.socket_folder(), password).dsn(database))
+    connection = await asyncpg.connect(database_dsn(options, database))
     try:
         return list(await connection.fetch(statement, *arguments))
     finally:

@@ -1,5 +1,6 @@
 """Installations for tests: the real one on free ports in a temporary folder, and folders for supervised stand-ins."""
 
+import json
 import random
 import shutil
 import socket
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from taor_local.endpoints import Endpoints
+from taor_local.folders import Folders
 from taor_local.installation import down, ensure_up, status
 from taor_local.options import PORTS, Options
+from taor_local.postgres import SUPERUSER, Cluster
 from taor_local.processes import ProcessId, descendants, processes_naming
 from taor_local.state import PartState
 from tests.support.postgres import roomy_folder
@@ -65,6 +68,13 @@ def family_of(options: Options) -> tuple[ProcessId, ...]:
     """List the supervisor and everything below it, sandboxes included; nothing when it does not run."""
     supervisor = status(options).supervisor
     return (supervisor, *descendants(supervisor.pid)) if supervisor and supervisor.is_alive() else ()
+
+
+def database_dsn(options: Options, database: str) -> str:
+    """Where a database is reached behind the services' backs, to look into it or to change it."""
+    folders = Folders(options.data)
+    password = json.loads(folders.passwords.read_text())[SUPERUSER]
+    return Cluster(folders.postgres, folders.socket_folder(), password).dsn(database)
 
 
 def free_base_port() -> int:

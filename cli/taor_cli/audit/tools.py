@@ -10,6 +10,7 @@ from taor_cli.audit.messages import ToolResult, tool_results, tool_uses
 from taor_cli.builds import BuildState
 
 NO_OUTPUT = "(no output)"
+GIVEN_UP = "The build was given up before the result was known: whether this ran is not known."
 
 
 def asked_for(evidence: Evidence) -> Iterator[Finding]:
@@ -32,15 +33,21 @@ def asked_for(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _told(evidence: Evidence, operation: Operation, results: tuple[ToolResult, ...]) -> Iterator[Finding]:
-    # A cancelled build may answer its last calls without looking at what became of them.
-    is_last = operation.log_sequence >= len(evidence.log) - 2
-    if not results or not operation.result_sha256 or (is_last and evidence.build.state is BuildState.CANCELLED):
+    if not results or not operation.result_sha256 or _may_be_untold(evidence, operation, results[0]):
         return
     texts = (results[0].text, "") if results[0].text == NO_OUTPUT else (results[0].text,)
     if operation.result_sha256 not in [hashlib.sha256(text.encode()).digest() for text in texts]:
         yield Finding(
             f"operation {operation.op_id}", f"log {operation.log_sequence + 1} tells another result than it had"
         )
+
+
+def _may_be_untold(evidence: Evidence, operation: Operation, result: ToolResult) -> bool:
+    """A build that is cancelled or given up may answer its last calls without a look at what became of them."""
+    is_last = operation.log_sequence >= len(evidence.log) - 2
+    if result.failed and result.text == GIVEN_UP:
+        return is_last or bool(evidence.log[operation.log_sequence - 1].origin_build_id)
+    return is_last and evidence.build.state is BuildState.CANCELLED
 
 
 def ran_once(evidence: Evidence) -> Iterator[Finding]:

@@ -6,18 +6,21 @@ import datetime
 import logging
 from dataclasses import replace
 
-from taor_orchestrator import localtools
+from taor_orchestrator import context, localtools, recovery
 from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested, Waiting
-from taor_orchestrator.history import EntryKind
+from taor_orchestrator.history import Entry, EntryKind
 from taor_orchestrator.inbox import TextKind
 from taor_orchestrator.listening import look_up, pass_on, unread
 from taor_orchestrator.money import DenialCause, Forecast
 from taor_orchestrator.payment import MoneyDenied
-from taor_orchestrator.ports import DependencyDown, Fate, Rest
+from taor_orchestrator.ports import DependencyDown, Fate, Rest, StaleGeneration
 from taor_orchestrator.recovery import Act, next_step
 from taor_orchestrator.tenure import Tenure
+from taor_orchestrator.toolset import OperationState
+from taor_orchestrator.transcript import ToolAnswer, tool_uses
 from taor_orchestrator.turn import observe
 
+GIVEN_UP = ToolAnswer("The build was given up before the result was known: whether this ran is not known.", failed=True)
 RETRY_WAITING_SECONDS = 10
 """How long a build waits for the holds of its siblings before it looks again by itself."""
 WAKE_SPREAD_SECONDS = 120
@@ -26,13 +29,20 @@ WAKE_SPREAD_SECONDS = 120
 _log = logging.getLogger(__name__)
 
 
-async def close(tenure: Tenure, outcome: Outcome, inbox_ids: tuple[str, ...] = ()) -> Ended:
-    """Give back what is held, keep the files, log the outcome, and let it be seen."""
+async def close(
+    tenure: Tenure, outcome: Outcome, inbox_ids: tuple[str, ...] = (), *, results: bytes | None = None
+) -> Ended:
+    """Give back what is held, keep the files, log the outcome, and let it be seen.
+
+    `results`, the message that answers what is open, goes to the log in one append with the outcome.
+    """
     await tenure.give_back_all("the build has ended")
     await tenure.log.flush()
     if any(entry.kind is EntryKind.ASSISTANT and not entry.is_inherited for entry in tenure.history.entries):
         tenure.attach_sandbox()  # a worker before us may have used it, and its last effects must be kept
     await tenure.release_sandbox(_fate(outcome))
+    if results is not None:
+        tenure.log.trail(tenure.log.draft(EntryKind.USER, results))
     tenure.log.append(tenure.log.draft(EntryKind.OUTCOME, localtools.outcome_body(outcome), inbox_ids=inbox_ids))
     return await leave(tenure, outcome)
 
@@ -51,6 +61,31 @@ async def cancel(tenure: Tenure) -> Ended:
     item = await tenure.ports.builds.cancel_item(tenure.claim)
     outcome = Outcome(BuildState.CANCELLED, "The build was cancelled.")
     return await close(tenure, outcome, (item,) if item else ())
+
+
+async def give_up(tenure: Tenure, outcome: Outcome) -> Ended:
+    """Close a build that worker after worker took no further; nothing that they may have failed at is tried again.
+
+    Open calls are killed and answered without a look at their results, so that the log can be read, and forked from.
+    """
+    step = next_step(tenure.history)
+    if not isinstance(step, Act):
+        return await close(tenure, outcome)
+    await _kill_open(tenure, step.answer)
+    uses = tool_uses(step.answer)
+    return await close(tenure, outcome, results=context.results_body(uses, [GIVEN_UP] * len(uses)))
+
+
+async def _kill_open(tenure: Tenure, answer: Entry) -> None:
+    """Kill what still runs of an answer's tools; what was lost with its sandbox runs no more."""
+    op_ids = {recovery.op_id(answer, use) for use in tool_uses(answer)}
+    for operation in await tenure.operations():
+        if operation.op_id in op_ids and operation.state is OperationState.STARTING:
+            generation = await tenure.generation()
+            try:
+                await tenure.ports.sandbox.cancel(tenure.claim, generation, operation.op_id)
+            except StaleGeneration:
+                tenure.lose_sandbox(generation)
 
 
 async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:

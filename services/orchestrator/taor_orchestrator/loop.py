@@ -6,7 +6,7 @@ from typing import assert_never
 
 from taor_orchestrator import context, inheritance, winddown
 from taor_orchestrator.build import BuildState, Claim, Ending, Outcome
-from taor_orchestrator.closing import cancel, close, hand_over, leave, pause, rest, wait_for_answer
+from taor_orchestrator.closing import cancel, close, give_up, hand_over, leave, pause, rest, wait_for_answer
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.listening import hear
 from taor_orchestrator.model.port import CallFailed
@@ -44,7 +44,7 @@ async def _step(tenure: Tenure) -> Ending | None:
     if lease.cancel_requested.is_set() and not isinstance(step, Begin | Leave):
         return await cancel(tenure)
     if tenure.claim.fruitless_claims >= MAX_FRUITLESS_CLAIMS and not isinstance(step, Begin | Leave):
-        return await close(tenure, Outcome(BuildState.FAILED, GAVE_UP))
+        return await give_up(tenure, Outcome(BuildState.FAILED, GAVE_UP))
     if lease.pause_requested.is_set() and isinstance(step, Think | Await):
         return await pause(tenure)
     if lease.inbox_waiting.is_set() and isinstance(step, Think | Close) and await hear(tenure):

@@ -45,7 +45,7 @@ from tests.unit.orchestrator import test_take_over as take_over
 # Pure rules are tested by plain functions, the loop by coroutines.
 Test = Callable[[], object]
 # What a test fails with; in the world in memory a broken rule may also show as something that is not there.
-CAUGHT = (AssertionError, LookupError, LeaseLost, StaleGeneration, pytest.fail.Exception)
+CAUGHT = (AssertionError, LookupError, ValueError, LeaseLost, StaleGeneration, pytest.fail.Exception)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +233,20 @@ MUTANTS = [
         'await tenure.give_back_all("the build has ended")',
         "pass",
         loop.test_a_build_ends_with_everything_logged_paid_and_projected,
+    ),
+    Mutant(
+        "a build is given up with its calls unanswered",
+        closing.close,
+        "if results is not None:",
+        "if False:",
+        take_over.test_a_build_that_is_given_up_in_a_command_answers_it_with_the_outcome,
+    ),
+    Mutant(
+        "a build is given up with its command running",
+        closing.give_up,
+        "await _kill_open(tenure, step.answer)",
+        "pass",
+        take_over.test_a_build_that_is_given_up_in_a_command_answers_it_with_the_outcome,
     ),
     Mutant(
         "one id for two sends",

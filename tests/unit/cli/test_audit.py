@@ -8,6 +8,7 @@ import pytest
 
 from taor_cli.audit.evidence import Balance, Evidence, HoldState, LogKind, LogRow, OperationState, Sandbox, Snapshot
 from taor_cli.audit.report import Verdict, audit, lines
+from taor_cli.audit.tools import GIVEN_UP
 from taor_cli.builds import BuildState
 from taor_cli.events import ToolAnswered
 from tests.support.clean_evidence import (
@@ -157,6 +158,11 @@ BREAKS: dict[str, tuple[Break, int, str]] = {
     "an overrun is not accounted for": (balance(f"build/{BUILD_ID}", overrun=1), 9, f"period build/{BUILD_ID}"),
     "an operation was asked for by no entry": (operation(log_sequence=5), 10, f"operation {FIRST_RID}/2"),
     "an operation is of a later entry than there is": (operation(log_sequence=99), 10, f"operation {FIRST_RID}/2"),
+    "a build that went on does not say what came of a call": (
+        row(4, lambda it: replace(it, body=it.body.replace(b'"9 passed"', f'"{GIVEN_UP}", "is_error": true'.encode()))),
+        10,
+        f"operation {FIRST_RID}/2",
+    ),
     "another result was told": (operation(result_sha256=b"\0" * 32), 10, f"operation {FIRST_RID}/2"),
     "an operation was claimed twice": (operation(claims=2), 11, f"operation {FIRST_RID}/2"),
     "an operation ran in no generation": (operation(generation=2), 11, f"operation {FIRST_RID}/2"),

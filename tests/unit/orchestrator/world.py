@@ -297,8 +297,9 @@ class Budget(Port):
 class Sandbox(Port):
     async def attach(self, claim: Claim, attach_number: int, tail_sequence: int) -> Attached:
         await self.switch.boundary()
-        done = (Operation(op_id, OperationState.DONE) for op_id in self.world.results)
-        return Attached(1, tuple(done))
+        states = dict.fromkeys(self.world.operations, OperationState.STARTING)
+        states |= dict.fromkeys(self.world.results, OperationState.DONE)
+        return Attached(1, tuple(Operation(op_id, state) for op_id, state in states.items()))
 
     async def dispatch(
         self, claim: Claim, generation: int, op_id: str, log_sequence: int, tool: ToolInput
@@ -318,6 +319,8 @@ class Sandbox(Port):
 
     async def cancel(self, claim: Claim, generation: int, op_id: str) -> bool:
         await self.switch.boundary()
+        if op_id in self.world.operations:
+            self.world.results.setdefault(op_id, ToolAnswer("killed", failed=True))
         return op_id in self.world.operations
 
     async def snapshot(self, claim: Claim, generation: int) -> None:
