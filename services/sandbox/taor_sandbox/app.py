@@ -69,7 +69,7 @@ async def assembled(
         claims, journal, destroyer = Claims(builds, sessions), Journal(builds), Destroyer(sandboxes, backend)
         generations = Generations(
             Stores(builds, sandboxes, operations), sessions, backend, Restore(snapshots, blobs), journal,
-            Redo(operations), destroyer, creations=config.creations, limits=Limits(),
+            Redo(operations), destroyer, creations=config.creations, limits=Limits(files=config.most_files),
         )  # fmt: skip
         dispatcher = Dispatcher(claims, operations, SeenFiles(pool), sessions, journal, browser=config.browser)
         taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds())

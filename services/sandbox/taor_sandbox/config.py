@@ -46,6 +46,9 @@ class SandboxConfig:
     uid: int = field(
         env="TAOR_SANDBOX_UID", help="first user id of local sandboxes, when the service runs as root", default=64001
     )
+    most_files: int = field(
+        env="TAOR_SANDBOX_MOST_FILES", help="files, folders and links that a local sandbox may have", default=1_000_000
+    )
     e2b_api_key: str = field(env="E2B_API_KEY", help="E2B's key, where it runs the sandboxes", default="")
     e2b_domain: str = field(env="E2B_DOMAIN", help="domain of a self-hosted E2B", default="")
     e2b_api_url: str = field(env="E2B_API_URL", help="URL of a server that speaks E2B's REST interface", default="")

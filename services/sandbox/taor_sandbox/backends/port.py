@@ -33,6 +33,8 @@ class Limits:
     memory_bytes: int = 2 * 1024**3
     processes: int = 512
     disk_bytes: int = 4 * 1024**3
+    files: int = 1_000_000
+    """Folders and links count too."""
     file_bytes: int = 1024**3
     tmp_bytes: int = 512 * 1024**2
     open_files: int = 1024
@@ -84,6 +86,7 @@ class Ending(enum.Enum):
     MEMORY_LIMIT = "MEMORY_LIMIT"
     PROCESS_LIMIT = "PROCESS_LIMIT"
     DISK_LIMIT = "DISK_LIMIT"
+    FILES_LIMIT = "FILES_LIMIT"
 
 
 @dataclass(frozen=True, slots=True)
