@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 
 from taor_sandbox.blobs.port import BlobError, Blobs
 from taor_sandbox.changes import MOST_TEXT_BYTES, NO_DIFF, Change, TextDiff, changes, text_diff
+from taor_sandbox.contents import Contents
 from taor_sandbox.errors import NoSnapshot, ProjectMismatch, SandboxUnavailable
 from taor_sandbox.manifest import Entry, EntryKind, Manifest
 from taor_sandbox.records import Moment
@@ -39,12 +41,15 @@ class Comparison:
         if None not in projects and projects[0] != projects[1]:
             raise ProjectMismatch(after.key.build_id)
         try:
-            found = iter(changes(await self._manifest(before), await self._manifest(after)))
+            sides = [await self._manifest(each) for each in (before, after)]
+            found = iter(changes(*sides))
             files, room = [], MOST_CHARACTERS
-            for change in islice(found, MOST_CHANGES):
-                diff = await self._diff(before.key.tenant_id, change) if room > 0 else NO_DIFF
-                room -= len(diff.text)
-                files.append((change, diff))
+            with ExitStack() as stack:
+                old, new = [stack.enter_context(Contents(s, self._blobs, before.key.tenant_id)) for s in sides]
+                for change in islice(found, MOST_CHANGES):
+                    diff = await _diff(change, old, new) if room > 0 else NO_DIFF
+                    room -= len(diff.text)
+                    files.append((change, diff))
         except BlobError as error:
             raise SandboxUnavailable("the store of snapshots cannot be read; try again") from error
         return Difference(files, left_out=sum(1 for _ in found))
@@ -57,15 +62,16 @@ class Comparison:
             return Manifest(())
         raise NoSnapshot(moment.key.build_id, moment.log_sequence)
 
-    async def _diff(self, tenant_id: str, change: Change) -> TextDiff:
-        sides = [change.before, change.after]
-        if any(side and not _may_be_text(side) for side in sides):
-            return NO_DIFF
-        before, after = [await self._content(tenant_id, side) if side else None for side in sides]
-        return await asyncio.to_thread(text_diff, change.path, before, after)
 
-    async def _content(self, tenant_id: str, entry: Entry) -> bytes:
-        return b"".join([piece async for piece in self._blobs.get(tenant_id, entry.content)])
+async def _diff(change: Change, old: Contents, new: Contents) -> TextDiff:
+    if any(side and not _may_be_text(side) for side in (change.before, change.after)):
+        return NO_DIFF
+    before, after = await _content(old, change.before), await _content(new, change.after)
+    return await asyncio.to_thread(text_diff, change.path, before, after)
+
+
+async def _content(contents: Contents, entry: Entry | None) -> bytes | None:
+    return None if entry is None else b"".join([piece async for piece in contents.get(entry)])
 
 
 def _may_be_text(entry: Entry) -> bool:

@@ -1,15 +1,22 @@
-"""What a snapshot holds: every path with its kind, mode and content hash, and one hash over all of it."""
+"""What a snapshot holds: every path with its kind, mode and content hash, and one hash over all of it.
+
+It also tells where the contents are: in packs, or each by itself, as all of them were before there were packs.
+"""
 
 import enum
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from taor_sandbox.packs import Pack, Place
 from taor_sandbox.treewalk import UNREADABLE
+
+_PACK = "pack"
+_FIELDS = 7
 
 
 class EntryKind(enum.Enum):
@@ -44,6 +51,8 @@ class Manifest:
     entries: tuple[Entry, ...]
     unreadable: tuple[str, ...] = ()
     """Paths that are left out because they are another user's, and locked."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where the contents are that lie in packs."""
 
     @classmethod
     def of(cls, entries: Iterable[Entry], unreadable: Iterable[str] = ()) -> "Manifest":
@@ -75,6 +84,26 @@ class Manifest:
         """Each distinct content with one path that has it."""
         return {entry.content: entry.path for entry in self.entries if entry.kind is EntryKind.FILE}
 
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Each distinct content with its size in bytes."""
+        return {entry.content: entry.size_bytes for entry in self.entries if entry.kind is EntryKind.FILE}
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """What the store has to have: packs, and the contents that lie in none."""
+        return frozenset(map(self._object_of, self.paths_by_sha256))
+
+    def without(self, objects: Collection[str]) -> "Manifest":
+        """What is left of it where the store has lost some of its objects."""
+        left = (e for e in self.entries if e.kind is not EntryKind.FILE or self._object_of(e.content) not in objects)
+        places = {content: place for content, place in self.places.items() if place.pack.sha256 not in objects}
+        return replace(self, entries=tuple(left), places=places)
+
+    def _object_of(self, content: str) -> str:
+        place = self.places.get(content)
+        return content if place is None else place.pack.sha256
+
     def fingerprints(self) -> Mapping[str, tuple[str, str]]:
         """Path → (fingerprint, SHA-256), so that the next walk reads only what has changed."""
         return {e.path: (e.fingerprint, e.content) for e in self.entries if e.kind is EntryKind.FILE}
@@ -86,15 +115,38 @@ class Manifest:
 
     def encode(self) -> bytes:
         """One JSON array per line; the same entries give the same bytes."""
-        rows = [*map(_fields, self.entries), *((path, UNREADABLE) for path in self.unreadable)]
+        packs = sorted({place.pack for place in self.places.values()}, key=lambda pack: pack.sha256)
+        numbers = {pack: number for number, pack in enumerate(packs)}
+
+        def place_of(entry: Entry) -> tuple[int, ...]:
+            place = self.places.get(entry.content) if entry.kind is EntryKind.FILE else None
+            return () if place is None else (numbers[place.pack], place.offset)
+
+        rows = [
+            *((*_fields(entry), *place_of(entry)) for entry in self.entries),
+            *((path, UNREADABLE) for path in self.unreadable),
+            *((pack.sha256, _PACK, pack.size_bytes) for pack in packs),
+        ]
         return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
 
     @classmethod
     def decode(cls, text: bytes) -> "Manifest":
-        """Read what `encode` wrote, or what the walk inside a sandbox prints; raises ValueError."""
+        """Read what `encode` wrote, now or before there were packs; raises ValueError."""
         rows = [json.loads(line) for line in text.splitlines()]
-        unreadable = [row[0] for row in rows if _is_unreadable(row)]
-        return cls.of([_entry(row) for row in rows if not _is_unreadable(row)], unreadable)
+        packs = [Pack(row[0], row[2]) for row in rows if _is_pack(row)]
+        entries = [row for row in rows if not _is_pack(row)]
+        places = {row[_FIELDS - 1]: _place(row[_FIELDS:], packs) for row in entries if len(row) > _FIELDS}
+        return replace(cls._of_rows([row[:_FIELDS] for row in entries]), places=places)
+
+    @classmethod
+    def walked(cls, text: bytes) -> "Manifest":
+        """Read what the walk inside a sandbox prints, which knows of no packs; raises ValueError."""
+        return cls._of_rows([json.loads(line) for line in text.splitlines()])
+
+    @classmethod
+    def _of_rows(cls, rows: Sequence[object]) -> "Manifest":
+        unreadable = [path for row in rows if (path := _unreadable(row)) is not None]
+        return cls.of([_entry(row) for row in rows if _unreadable(row) is None], unreadable)
 
 
 def _fields(entry: Entry) -> tuple[object, ...]:
@@ -112,8 +164,30 @@ def _entry(fields: object) -> Entry:
             raise ValueError(f"no entry of a manifest: {fields!r:.200}")
 
 
-def _is_unreadable(row: object) -> bool:
-    return isinstance(row, list) and len(row) == 2 and row[1] == UNREADABLE and isinstance(row[0], str)
+def _is_pack(row: object) -> bool:
+    match row:
+        case [str(), str(kind), int()] if kind == _PACK:
+            return True
+        case [*_]:
+            return False
+        case _:
+            raise ValueError(f"no line of a manifest: {row!r:.200}")
+
+
+def _place(fields: object, packs: Sequence[Pack]) -> Place:
+    match fields:
+        case [int(number), int(offset)] if 0 <= number < len(packs):
+            return Place(packs[number], offset)
+        case _:
+            raise ValueError(f"no place of a manifest: {fields!r:.200}")
+
+
+def _unreadable(row: object) -> str | None:
+    match row:
+        case [str(path), str(word)] if word == UNREADABLE:
+            return path
+        case _:
+            return None
 
 
 def _is_open(entry: Entry) -> bool:

@@ -1,4 +1,4 @@
-"""Takes snapshots: a walk while everything inside stands still, then the upload, then the publication.
+"""Takes snapshots: a walk while everything inside stands still, then packs, then the upload, then the publication.
 
 What a snapshot covers is an operation, read within the walk: the last one with every one up to it closed. Commands
 that run in the background stand still during the walk too, so their files are consistent; nothing else is promised.
@@ -7,9 +7,9 @@ that run in the background stand still during the walk too, so their files are c
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from io import BytesIO
 
@@ -23,11 +23,12 @@ from taor_sandbox.errors import SandboxUnavailable, SnapshotFailed, StaleGenerat
 from taor_sandbox.journal import Journal
 from taor_sandbox.manifest import Manifest
 from taor_sandbox.operations import Dispatcher
+from taor_sandbox.packs import Place, kept
 from taor_sandbox.records import Build, BuildKey, Snapshot
 from taor_sandbox.restore import read_manifest
 from taor_sandbox.sessions import Sessions
-from taor_sandbox.spool import Spool, copy_out, upload
-from taor_sandbox.store.snapshots import Snapshots
+from taor_sandbox.spool import Spool, Stowed, copy_out, stow, upload
+from taor_sandbox.store.snapshots import Covered, Snapshots
 from taor_sandbox.tree import take_stock
 
 AT_ONCE = 2
@@ -40,13 +41,22 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Walked:
-    """What one walk has found and announced."""
+    """What one walk has found."""
 
-    snapshot_id: str
     manifest: Manifest
-    manifest_sha256: str
+    covered: Covered
+    places: Mapping[str, Place]
+    """Where the last snapshot has contents that are still there."""
     copied: frozenset[str]
     """The contents that were copied out of the sandbox."""
+
+
+class _LostByStore(Exception):
+    """The store has not all that the last snapshot needs."""
+
+    def __init__(self, objects: Collection[str]) -> None:
+        super().__init__(f"the store has lost {len(objects)} objects of the last snapshot")
+        self.objects = objects
 
 
 class SnapshotTaker:
@@ -80,21 +90,36 @@ class SnapshotTaker:
     async def _take(self, build: Build) -> Snapshot:
         newest = await self._snapshots.newest(build.key)
         before = await self._manifest_before(build, newest)
+        try:
+            return await self._attempt(build, newest, before)
+        except _LostByStore as lost:
+            _log.error("%s; what was in them is stored again", lost)
+            assert before is not None
+            return await self._attempt(build, newest, before.without(lost.objects))
+
+    async def _attempt(self, build: Build, newest: Snapshot | None, before: Manifest | None) -> Snapshot:
+        """Raises _LostByStore where `before` says of an object that it is there, and it is not."""
         sandbox = await self._sessions.sandbox(build)
         await self._journal.renew_if_wiped(sandbox, build)
         snapshot_id = self._ids.uuid7()
-        try:
-            with tempfile.TemporaryFile() as spool:
-                async with self._still(build, sandbox):
-                    walked = await self._walk(build, snapshot_id, sandbox, newest, before, spool)
-                if walked is None:
-                    assert newest is not None
-                    return newest
-                await self._upload(build, sandbox, walked, spool)
-        except (BlobError, SnapshotFailed):
-            await self._snapshots.mark_failed(build.key, snapshot_id)
-            raise
-        return await self._publish(build, walked)
+        with tempfile.TemporaryFile() as spool:
+            async with self._still(build, sandbox):
+                walked = await self._walk(build, sandbox, newest, before, spool)
+            if walked is None:
+                assert newest is not None
+                return newest
+            paths = walked.manifest.paths_by_sha256
+            stowed = await asyncio.to_thread(stow, spool, {paths[each]: each for each in walked.copied})
+            manifest = replace(walked.manifest, places={**walked.places, **stowed.places})
+            try:
+                await self._store(build, snapshot_id, replace(walked, manifest=manifest), stowed, spool)
+            except (BlobError, SnapshotFailed):
+                await self._snapshots.mark_failed(build.key, snapshot_id)
+                raise
+            except _LostByStore:
+                await self._snapshots.delete(build.key, [snapshot_id])
+                raise
+        return await self._publish(build, snapshot_id)
 
     @asynccontextmanager
     async def _still(self, build: Build, sandbox: Sandbox) -> AsyncIterator[None]:
@@ -109,10 +134,9 @@ class SnapshotTaker:
             yield
 
     async def _walk(
-        self, build: Build, snapshot_id: str, sandbox: Sandbox, newest: Snapshot | None, before: Manifest | None,
-        spool: Spool,
-    ) -> _Walked | None:  # fmt: skip
-        """Take stock, announce, and copy out what the last snapshot lacks; None when nothing has changed.
+        self, build: Build, sandbox: Sandbox, newest: Snapshot | None, before: Manifest | None, spool: Spool
+    ) -> _Walked | None:
+        """Take stock, and copy out what the last snapshot lacks; None when nothing has changed.
 
         The store is not asked here: however slow it is, the sandbox stands still no longer for it.
         """
@@ -124,31 +148,32 @@ class SnapshotTaker:
         if manifest.unreadable:
             paths = ", ".join(map(ascii, manifest.unreadable[:_MOST_NAMED]))
             _log.error("%d paths are left out, unreadable: %s", len(manifest.unreadable), paths)
-        walked = _Walked(snapshot_id, manifest, sha256(manifest.encode()).hexdigest(), _contents(manifest, before))
-        hash_of_manifest = bytes.fromhex(walked.manifest_sha256)
-        await self._snapshots.announce(build, walked.snapshot_id, covered, manifest, hash_of_manifest)
-        await copy_out(sandbox, manifest, walked.copied, spool)
-        return walked
+        # A published snapshot needs what it names: the store has all of that, or has lost it, which is found out later.
+        places = kept(before.places, manifest.sizes) if before else {}
+        by_themselves = before.paths_by_sha256.keys() - before.places.keys() if before else set()
+        copied = frozenset(manifest.sizes.keys() - places.keys() - by_themselves)
+        await copy_out(sandbox, manifest, copied, spool)
+        return _Walked(manifest, covered, places, copied)
 
-    async def _upload(self, build: Build, sandbox: Sandbox, walked: _Walked, spool: Spool) -> None:
-        """Store what the store lacks, and then the manifest."""
+    async def _store(self, build: Build, snapshot_id: str, walked: _Walked, stowed: Stowed, spool: Spool) -> None:
+        """Announce, then store what the store lacks, and then the manifest; raises _LostByStore."""
         tenant_id, manifest = build.key.tenant_id, walked.manifest
-        missing = await self._blobs.missing(tenant_id, manifest.paths_by_sha256.keys())
-        if lost := missing - walked.copied:
-            _log.error("the store has lost %d contents of the last snapshot; they are stored again", len(lost))
-            async with self._still(build, sandbox):
-                await copy_out(sandbox, manifest, lost, spool)
-        hashes = {manifest.paths_by_sha256[each]: each for each in missing}
-        if lacking := missing - await upload(self._blobs, tenant_id, hashes, spool):
+        encoded = manifest.encode()
+        manifest_sha256 = sha256(encoded)
+        await self._snapshots.announce(build, snapshot_id, walked.covered, manifest, manifest_sha256.digest())
+        missing = await self._blobs.missing(tenant_id, manifest.objects)
+        if lost := missing - stowed.objects.keys() - walked.copied:
+            raise _LostByStore(lost)
+        if lacking := missing - await upload(self._blobs, tenant_id, stowed, missing, spool):
             raise SnapshotFailed(f"{len(lacking)} files changed while they were copied; try again")
-        await self._blobs.put(tenant_id, walked.manifest_sha256, BytesIO(walked.manifest.encode()))
+        await self._blobs.put(tenant_id, manifest_sha256.hexdigest(), BytesIO(encoded))
 
-    async def _publish(self, build: Build, walked: _Walked) -> Snapshot:
-        if not await self._snapshots.publish(build, walked.snapshot_id):
-            await self._snapshots.delete(build.key, [walked.snapshot_id])
+    async def _publish(self, build: Build, snapshot_id: str) -> Snapshot:
+        if not await self._snapshots.publish(build, snapshot_id):
+            await self._snapshots.delete(build.key, [snapshot_id])
             raise StaleGeneration()
         await self._retire(build.key)
-        published = await self._snapshots.get(build.key, walked.snapshot_id)
+        published = await self._snapshots.get(build.key, snapshot_id)
         assert published is not None
         return published
 
@@ -167,9 +192,3 @@ class SnapshotTaker:
         except BlobError as error:
             _log.warning("the newest manifest cannot be read; everything is read anew", exc_info=error)
             return None
-
-
-def _contents(manifest: Manifest, before: Manifest | None) -> frozenset[str]:
-    """What a manifest holds and the one before does not: the store has the rest, for a published snapshot needs it."""
-    there = before.paths_by_sha256.keys() if before else ()
-    return frozenset(manifest.paths_by_sha256.keys() - there)

@@ -1,15 +1,18 @@
 """Brings changed contents out of a sandbox: a tar into a file of ours during the walk, from there into the store."""
 
 import contextlib
+import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
-from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
 
 from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.blobs.port import BlobCorrupt, Blobs
 from taor_sandbox.manifest import Manifest
+from taor_sandbox.packs import MOST_PACKED_BYTES, PACK_BYTES, Pack, Place
 from taor_sandbox.side_by_side import side_by_side
 from taor_sandbox.tree import unlocked
 
@@ -23,42 +26,115 @@ _PATHS_BYTES = 32 * 1024
 _AT_ONCE = 16
 
 
+class _Stretch(NamedTuple):
+    """A part of the spool."""
+
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stowed:
+    """What of a spool goes into the store, and as which objects."""
+
+    places: Mapping[str, Place]
+    """The contents that lie in packs."""
+    objects: Mapping[str, Sequence[_Stretch]]
+    """The packs, and large contents by themselves."""
+
+
 async def copy_out(sandbox: Sandbox, manifest: Manifest, hashes: Iterable[str], spool: Spool) -> None:
-    """Append a file of each of these contents to the spool, as tar archives one behind the other."""
-    paths = [manifest.paths_by_sha256[each] for each in sorted(hashes)]
+    """Write a file of each of these contents to the spool, as tar archives one behind the other.
+
+    They go by path, so that what is restored together lies together, and the same files make the same packs.
+    """
+    paths = sorted(manifest.paths_by_sha256[each] for each in hashes)
     async with unlocked(sandbox, manifest.locked(paths)):
         for batch in _batches(paths):
             async for chunk in sandbox.archive(batch):
                 spool.write(chunk)
+    spool.flush()
 
 
-async def upload(blobs: Blobs, tenant_id: str, hashes: Mapping[str, str], spool: Spool) -> set[str]:
-    """Store every file of the spool under the hash that stands for its path; returns the hashes of what is stored.
+def stow(spool: Spool, hashes: Mapping[str, str]) -> Stowed:
+    """Put the files of the spool into packs, each under the hash that stands for its path; it blocks.
 
-    A file that is not what the walk saw is not stored.
+    A small file that is not what the walk saw is left out; a large one is looked at when it is stored.
+    """
+    packing = _Packing()
+    objects: dict[str, Sequence[_Stretch]] = {}
+    spool.seek(0)
+    with tarfile.open(fileobj=spool, mode="r:", ignore_zeros=True, errorlevel=1) if hashes else _NOTHING as archive:
+        for member in archive:
+            if not (member.isreg() and member.name in hashes):
+                continue
+            stretch = _Stretch(member.offset_data, member.size)
+            if member.size > MOST_PACKED_BYTES:
+                objects[hashes[member.name]] = [stretch]
+                continue
+            content = os.pread(spool.fileno(), member.size, member.offset_data)
+            if hashlib.sha256(content).hexdigest() == hashes[member.name]:
+                packing.add(hashes[member.name], stretch, content)
+    packing.close()
+    return Stowed(packing.places, objects | packing.packs)
+
+
+async def upload(blobs: Blobs, tenant_id: str, stowed: Stowed, wanted: Collection[str], spool: Spool) -> set[str]:
+    """Store those of the objects that are wanted; returns which of them are stored now.
+
+    A large content that is not what the walk saw is not stored.
     """
     stored: set[str] = set()
-    if not (hashes and spool.tell()):
-        return stored
-    spool.seek(0)
 
-    async def put(member: tarfile.TarInfo) -> None:
-        content = cast("BinaryIO", io.BufferedReader(_Window(spool.fileno(), member.offset_data, member.size)))
+    async def put(sha256: str) -> None:
+        content = cast("BinaryIO", io.BufferedReader(_Stretches(spool.fileno(), stowed.objects[sha256])))
         with contextlib.suppress(BlobCorrupt):
-            await blobs.put(tenant_id, hashes[member.name], content)
-            stored.add(hashes[member.name])
+            await blobs.put(tenant_id, sha256, content)
+            stored.add(sha256)
 
-    with tarfile.open(fileobj=spool, mode="r:", ignore_zeros=True, errorlevel=1) as archive:
-        files = (member for member in archive if member.isreg() and member.name in hashes)
-        await side_by_side(put, files, at_once=_AT_ONCE)
+    await side_by_side(put, [each for each in stowed.objects if each in wanted], at_once=_AT_ONCE)
     return stored
 
 
-class _Window(io.RawIOBase):
-    """A part of an open file, with a place of its own in it."""
+_NOTHING = contextlib.nullcontext[Iterable[tarfile.TarInfo]](())
 
-    def __init__(self, descriptor: int, start: int, size: int) -> None:
-        self._descriptor, self._start, self._size, self._place = descriptor, start, size, 0
+
+@dataclass
+class _Packing:
+    """Packs that are filled one after the other."""
+
+    places: dict[str, Place] = field(default_factory=dict)
+    packs: dict[str, Sequence[_Stretch]] = field(default_factory=dict)
+    _contents: list[str] = field(default_factory=list)
+    _stretches: list[_Stretch] = field(default_factory=list)
+    _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def add(self, sha256: str, stretch: _Stretch, content: bytes) -> None:
+        """Put a content behind the last one, or at the beginning of the next pack."""
+        if self._stretches and sum(each.size for each in self._stretches) + stretch.size > PACK_BYTES:
+            self.close()
+        self._contents.append(sha256)
+        self._stretches.append(stretch)
+        self._digest.update(content)
+
+    def close(self) -> None:
+        """Only when a pack is full is it known how it is called, and so where its contents are."""
+        if self._stretches:
+            pack = Pack(self._digest.hexdigest(), sum(each.size for each in self._stretches))
+            self.packs[pack.sha256] = self._stretches
+            offset = 0
+            for sha256, stretch in zip(self._contents, self._stretches, strict=True):
+                self.places[sha256] = Place(pack, offset)
+                offset += stretch.size
+        self._contents, self._stretches, self._digest = [], [], hashlib.sha256()
+
+
+class _Stretches(io.RawIOBase):
+    """Parts of an open file one behind the other, as a file with a place of its own."""
+
+    def __init__(self, descriptor: int, stretches: Sequence[_Stretch]) -> None:
+        self._descriptor, self._stretches = descriptor, stretches
+        self._number, self._within = 0, 0
 
     def readable(self) -> bool:
         return True
@@ -66,18 +142,32 @@ class _Window(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def tell(self) -> int:
+        return sum(each.size for each in self._stretches[: self._number]) + self._within
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
+        size = sum(each.size for each in self._stretches)
+        left = max(0, {os.SEEK_SET: 0, os.SEEK_CUR: self.tell(), os.SEEK_END: size}[whence] + offset)
+        self._number = 0
+        while self._number < len(self._stretches) and left >= self._stretches[self._number].size:
+            left -= self._stretches[self._number].size
+            self._number += 1
+        self._within = left
+        return self.tell()
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        view = memoryview(buffer)
-        wanted = max(0, min(len(view), self._size - self._place))
-        piece = os.pread(self._descriptor, wanted, self._start + self._place)
-        view[: len(piece)] = piece
-        self._place += len(piece)
-        return len(piece)
+        view, filled = memoryview(buffer), 0
+        while filled < len(view) and self._number < len(self._stretches):
+            start, size = self._stretches[self._number]
+            piece = os.pread(self._descriptor, min(len(view) - filled, size - self._within), start + self._within)
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self._within += len(piece)
+            if self._within >= size:
+                self._number, self._within = self._number + 1, 0
+            elif not piece:
+                break
+        return filled
 
 
 def _batches(paths: Iterable[str]) -> Iterable[list[str]]:

@@ -3,7 +3,8 @@
 import tarfile
 from collections.abc import AsyncIterator
 
-from taor_sandbox.blobs.port import BlobCorrupt, Blobs
+from taor_sandbox.blobs.port import Blobs
+from taor_sandbox.contents import Contents
 from taor_sandbox.manifest import Entry, EntryKind, Manifest
 
 CHUNK_BYTES = 256 * 1024
@@ -13,22 +14,19 @@ _NANOSECONDS = 1_000_000_000
 async def tar_of(manifest: Manifest, blobs: Blobs, tenant_id: str) -> AsyncIterator[bytes]:
     """The archive in pieces (pax, POSIX.1-2001); raises BlobMissing and BlobCorrupt."""
     buffer = bytearray()
-    for entry in manifest.entries:
-        buffer += _header(entry)
-        if entry.kind is EntryKind.FILE:
-            size_bytes = 0
-            async for piece in blobs.get(tenant_id, entry.content):
-                size_bytes += len(piece)
-                buffer += piece
-                if len(buffer) >= CHUNK_BYTES:
-                    yield bytes(buffer)
-                    buffer.clear()
-            if size_bytes != entry.size_bytes:
-                raise BlobCorrupt(f"{entry.content} has {size_bytes} bytes instead of {entry.size_bytes}")
-            buffer += bytes(-size_bytes % tarfile.BLOCKSIZE)
-        if len(buffer) >= CHUNK_BYTES:
-            yield bytes(buffer)
-            buffer.clear()
+    with Contents(manifest, blobs, tenant_id) as contents:
+        for entry in manifest.entries:
+            buffer += _header(entry)
+            if entry.kind is EntryKind.FILE:
+                async for piece in contents.get(entry):
+                    buffer += piece
+                    if len(buffer) >= CHUNK_BYTES:
+                        yield bytes(buffer)
+                        buffer.clear()
+                buffer += bytes(-entry.size_bytes % tarfile.BLOCKSIZE)
+            if len(buffer) >= CHUNK_BYTES:
+                yield bytes(buffer)
+                buffer.clear()
     yield bytes(buffer) + bytes(2 * tarfile.BLOCKSIZE)
 
 

@@ -22,7 +22,7 @@ async def take_stock(sandbox: Sandbox, before: Manifest | None = None) -> Manife
     if walk.status != 0:
         raise SnapshotFailed(walk.stderr.decode(errors="replace")[-_MESSAGE_CHARACTERS:])
     try:
-        return Manifest.decode(walk.stdout)
+        return Manifest.walked(walk.stdout)
     except ValueError as error:
         raise SnapshotFailed(str(error)) from error
 

@@ -6,7 +6,8 @@ import time
 import zipfile
 from collections.abc import AsyncIterator
 
-from taor_sandbox.blobs.port import BlobCorrupt, Blobs
+from taor_sandbox.blobs.port import Blobs
+from taor_sandbox.contents import Contents
 from taor_sandbox.manifest import Entry, EntryKind, Manifest
 
 _NANOSECONDS = 1_000_000_000
@@ -36,18 +37,15 @@ async def zip_of(manifest: Manifest, blobs: Blobs, tenant_id: str) -> AsyncItera
     """The archive in pieces; raises BlobMissing and BlobCorrupt. Compression happens beside the loop."""
     outgoing = _Outgoing()
     archive = zipfile.ZipFile(outgoing, "w", compresslevel=1)  # type: ignore[call-overload] # writing is all it needs
-    for entry in manifest.entries:
-        if entry.kind is not EntryKind.FILE:
-            archive.writestr(_header(entry), entry.content.encode("utf-8", "surrogateescape"), zipfile.ZIP_STORED)
-            continue
-        size_bytes = 0
-        with archive.open(_header(entry), "w", force_zip64=True) as target:
-            async for piece in blobs.get(tenant_id, entry.content):
-                size_bytes += len(piece)
-                await asyncio.to_thread(target.write, piece)
-                yield outgoing.take()
-        if size_bytes != entry.size_bytes:
-            raise BlobCorrupt(f"{entry.content} has {size_bytes} bytes instead of {entry.size_bytes}")
+    with Contents(manifest, blobs, tenant_id) as contents:
+        for entry in manifest.entries:
+            if entry.kind is not EntryKind.FILE:
+                archive.writestr(_header(entry), entry.content.encode("utf-8", "surrogateescape"), zipfile.ZIP_STORED)
+                continue
+            with archive.open(_header(entry), "w", force_zip64=True) as target:
+                async for piece in contents.get(entry):
+                    await asyncio.to_thread(target.write, piece)
+                    yield outgoing.take()
     archive.close()
     yield outgoing.take()
 

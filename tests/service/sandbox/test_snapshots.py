@@ -77,7 +77,9 @@ async def test_a_content_that_the_store_has_lost_is_stored_again(harness: Harnes
     blob.unlink()
     await harness.write(2, "g", "other\n")
     assert (await harness.snapshot()).covers_log_sequence == 2
-    assert blob.read_bytes() == b"precious\n"
+    await harness.release(pb.ReleaseSandboxRequest.DESTROY)
+    await harness.attach()
+    assert (await harness.bash(3, "cat f g")).text == "precious\nother\n"
 
 
 async def test_there_is_no_snapshot_in_the_midst_of_a_command(harness: Harness) -> None:
@@ -107,7 +109,8 @@ async def test_what_the_snapshot_lacks_is_done_again_in_order(harness: Harness) 
     await harness.write(1, "count", "0\n")
     await harness.snapshot()
     await harness.bash(2, "mkdir sub; cd sub; echo 1 >> ../count")
-    await harness.run(harness.request(3, edit_file=_edit("count", "1", "2")))
+    await harness.run(harness.request(3, read_file=pb.ReadFile(path="count")))  # an edit wants to know what it edits
+    await harness.run(harness.request(3, 1, edit_file=_edit("count", "1", "2")))
     assert (await harness.bash(4, "pwd >> ../count; exit 5")).exit_status == 5
     await harness.lose_sandbox()
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from taor_sandbox.manifest import Entry, EntryKind, Manifest
+from taor_sandbox.packs import Pack, Place
 
 FILE = Entry("a/f", EntryKind.FILE, 0o644, 3, 10, "1.3.10.10", "ab" * 32)
 FOLDER = Entry("a", EntryKind.FOLDER, 0o755, 0, 5, "", "")
@@ -76,3 +77,39 @@ def test_contents_are_counted_once() -> None:
     manifest = Manifest.of([FILE, same, FOLDER, LINK])
     assert set(manifest.paths_by_sha256) == {FILE.content}
     assert (manifest.file_count, manifest.file_bytes) == (2, 6)
+
+
+PACK = Pack("ef" * 32, 30)
+OTHER = replace(FILE, path="b", content="cd" * 32)
+PACKED = replace(Manifest.of([FOLDER, FILE, LINK, OTHER]), places={FILE.content: Place(PACK, 7)})
+
+
+def test_it_tells_where_the_contents_are() -> None:
+    assert Manifest.decode(PACKED.encode()) == PACKED
+    assert PACKED.objects == {PACK.sha256, OTHER.content}
+    assert PACKED.tree_sha256 == replace(PACKED, places={}).tree_sha256, "where they are does not count"
+
+
+def test_what_the_store_has_lost_is_not_in_what_is_left() -> None:
+    without_pack, without_content = PACKED.without({PACK.sha256}), PACKED.without({OTHER.content})
+    assert without_pack.objects == {OTHER.content}
+    assert without_pack.places == {}
+    assert without_content.objects == {PACK.sha256}
+    assert without_content.places == PACKED.places
+
+
+def test_a_link_to_what_looks_like_a_content_has_no_place() -> None:
+    sly = replace(LINK, content=FILE.content)
+    manifest = replace(Manifest.of([sly]), places={FILE.content: Place(PACK, 7)})
+    assert Manifest.decode(manifest.encode()).places == {}
+
+
+def test_the_walk_cannot_say_where_a_content_is() -> None:
+    with pytest.raises(ValueError, match="no entry"):
+        Manifest.walked(PACKED.encode())
+
+
+@pytest.mark.parametrize("place", ["1,0", '0,"x"', "-1,0", "0", "0,1,2"])
+def test_a_place_in_no_pack_is_none(place: str) -> None:
+    with pytest.raises(ValueError, match="no place"):
+        Manifest.decode(PACKED.encode().replace(b'",0,7]', f'",{place}]'.encode()))

@@ -93,7 +93,7 @@ class Snapshots:
         self, build: Build, snapshot_id: str, covered: Covered, manifest: Manifest, manifest_sha256: bytes
     ) -> None:
         """The PENDING row: from here on no collection takes the blobs that it names."""
-        hashes = [manifest_sha256, *map(bytes.fromhex, manifest.paths_by_sha256)]
+        hashes = [manifest_sha256, *map(bytes.fromhex, manifest.objects)]
         await self._pool.execute(
             _ANNOUNCE, *build.key, snapshot_id, build.generation, *covered.position, covered.op_id,
             manifest.tree_sha256, manifest_sha256, hashes, manifest.file_count, manifest.file_bytes,

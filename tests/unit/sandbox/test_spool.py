@@ -1,0 +1,116 @@
+"""From a spool of tar archives into packs, and out of them again: in a real file, and a real folder of contents."""
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from taor_chassis.clock import SystemClock
+from taor_sandbox.blobs.directory import DirectoryBlobs
+from taor_sandbox.blobs.port import BlobCorrupt
+from taor_sandbox.contents import Contents
+from taor_sandbox.manifest import Entry, EntryKind, Manifest
+from taor_sandbox.packs import MOST_PACKED_BYTES, PACK_BYTES, Pack, Place
+from taor_sandbox.spool import Spool, stow, upload
+
+FILES = {"a": b"one", "b": b"", "deep/ü": bytes(range(256)) * 5000, "large": b"x" * (MOST_PACKED_BYTES + 1)}
+
+
+@pytest.fixture
+def spool() -> Iterator[Spool]:
+    with tempfile.TemporaryFile() as file:
+        yield file
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> DirectoryBlobs:
+    return DirectoryBlobs(tmp_path, SystemClock())
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {path: sha256(content) for path, content in files.items()}
+
+
+def fill(spool: Spool, files: Mapping[str, bytes]) -> None:
+    """One archive per file, one behind the other."""
+    for path, content in files.items():
+        with tarfile.open(fileobj=spool, mode="w:") as archive:
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    spool.flush()
+
+
+def entry(path: str, content: bytes) -> Entry:
+    return Entry(path, EntryKind.FILE, 0o644, len(content), 0, "", sha256(content))
+
+
+async def read(contents: Contents, wanted: Entry) -> bytes:
+    return b"".join([piece async for piece in contents.get(wanted)])
+
+
+async def test_small_contents_share_a_pack_and_all_come_back(spool: Spool, blobs: DirectoryBlobs) -> None:
+    fill(spool, FILES)
+    stowed = stow(spool, hashes(FILES))
+    manifest = Manifest.of([entry(*each) for each in FILES.items()])
+    manifest = Manifest(manifest.entries, places=stowed.places)
+    assert set(stowed.objects) == manifest.objects
+    assert len(stowed.objects) == 2, "a pack, and the large one"
+    assert await upload(blobs, "local", stowed, manifest.objects, spool) == manifest.objects
+    with Contents(manifest, blobs, "local") as contents:
+        assert {each.path: await read(contents, each) for each in manifest.entries} == FILES
+
+
+def test_a_pack_has_its_bound_and_the_same_files_make_the_same_packs(spool: Spool) -> None:
+    files = {f"f{n}": bytes([n]) * MOST_PACKED_BYTES for n in range(9)}
+    fill(spool, files)
+    stowed = stow(spool, hashes(files))
+    packs = {place.pack for place in stowed.places.values()}
+    assert sorted(pack.size_bytes for pack in packs) == [MOST_PACKED_BYTES, PACK_BYTES, PACK_BYTES]
+    assert stow(spool, hashes(files)) == stowed
+
+
+async def test_a_file_that_is_not_what_was_seen_is_not_stored(spool: Spool, blobs: DirectoryBlobs) -> None:
+    seen = hashes({**FILES, "a": b"two", "large": b"y"})
+    fill(spool, FILES)
+    stowed = stow(spool, seen)
+    assert seen["a"] not in stowed.places
+    stored = await upload(blobs, "local", stowed, list(stowed.objects), spool)
+    assert seen["large"] not in stored
+    assert len(stored) == 1
+
+
+async def test_a_content_that_is_not_where_it_should_be_is_found(spool: Spool, blobs: DirectoryBlobs) -> None:
+    """The pack itself is as it was written: only the hash of the content can tell."""
+    both = b"first" + b"other"
+    pack = Pack(sha256(both), len(both))
+    await blobs.put("local", pack.sha256, io.BytesIO(both))
+    wanted = entry("f", b"other")
+    for offset, is_right in ((5, True), (0, False), (9, False)):
+        with Contents(Manifest((wanted,), places={wanted.content: Place(pack, offset)}), blobs, "local") as contents:
+            if is_right:
+                assert await read(contents, wanted) == b"other"
+                continue
+            with pytest.raises(BlobCorrupt):
+                await read(contents, wanted)
+
+
+async def test_each_pack_is_fetched_once(spool: Spool, blobs: DirectoryBlobs) -> None:
+    small = {f"f{n}": b"%d" % n for n in range(5)}
+    fill(spool, small)
+    stowed = stow(spool, hashes(small))
+    await upload(blobs, "local", stowed, list(stowed.objects), spool)
+    entries = [entry(*each) for each in small.items()]
+    with Contents(Manifest(tuple(entries), places=stowed.places), blobs, "local") as contents:
+        await read(contents, entries[0])
+        for name in stowed.objects:
+            await blobs.delete("local", name)
+        assert [await read(contents, each) for each in entries] == list(small.values())
