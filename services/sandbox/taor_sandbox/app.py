@@ -34,6 +34,7 @@ from taor_sandbox.reaper import Reaper
 from taor_sandbox.redo import Redo
 from taor_sandbox.release import Release
 from taor_sandbox.restore import Restore
+from taor_sandbox.rotation import Rotation
 from taor_sandbox.service import Rooms, SandboxService
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.snapshots import SnapshotTaker
@@ -77,7 +78,8 @@ async def assembled(
         release = Release(claims, builds, sessions, taker, snapshots, destroyer, backend, keep=keep)
         download = Download(claims, sessions, snapshots, blobs, SystemIds())
         preview = PreviewServer(builds, sessions, Tokens(config.token), SystemClock())
-        reaper = Reaper(builds, sandboxes, snapshots, sessions, destroyer, backend, blobs)
+        rotation = Rotation(builds, operations, backend, margin_seconds=config.rotation_margin_seconds)
+        reaper = Reaper(builds, sandboxes, snapshots, sessions, destroyer, backend, blobs, rotation)
         forks = ForkRows(pool, snapshots)
         rooms = Rooms(
             claims, generations, dispatcher, operations, taker, snapshots, release, download, preview, Forks(forks),
@@ -85,7 +87,10 @@ async def assembled(
             backend_name=config.backend.value,
         )  # fmt: skip
         service = SandboxService(rooms, SystemClock(), stopping)
-        async with preview.running(config.preview_listen), background(adopt(builds, sessions), reaper.run()):
+        async with (
+            preview.running(config.preview_listen),
+            background(adopt(builds, sessions), reaper.run(config.round_seconds)),
+        ):
             yield [Registration(SERVICE_NAME, partial(add_SandboxServiceServicer_to_server, service))]
         await sessions.close()
 

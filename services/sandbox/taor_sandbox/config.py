@@ -57,6 +57,19 @@ class SandboxConfig:
     e2b_lifetime_seconds: int = field(
         env="TAOR_SANDBOX_E2B_LIFETIME_SECONDS", help="after so long without this service E2B pauses", default=900
     )
+    e2b_longest_life_seconds: int = field(
+        env="TAOR_SANDBOX_E2B_LONGEST_LIFE_SECONDS",
+        help="how long E2B's plan lets a sandbox run between two sleeps",
+        default=86_400,
+    )
+    round_seconds: float = field(
+        env="TAOR_SANDBOX_ROUND_SECONDS", help="pause between two looks after all sandboxes", default=30.0
+    )
+    rotation_margin_seconds: int = field(
+        env="TAOR_SANDBOX_ROTATION_MARGIN_SECONDS",
+        help="so long before a provider stops a sandbox, a quiet moment is taken to renew its life",
+        default=600,
+    )
     egress_allow: str = field(
         env="TAOR_SANDBOX_EGRESS_ALLOW",
         help="hosts that commands may reach, with commas: names, *.suffixes, and the group git",

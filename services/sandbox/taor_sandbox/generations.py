@@ -71,7 +71,9 @@ class Generations:
         if session.preparing_fence != fence:
             await session.stop_preparing()
         build = await self._get(key)
-        if build.runs and await self._reach(build, session):
+        async with session.rotating:
+            is_reached = build.runs and await self._reach(build, session)
+        if is_reached:
             return build if build.state is BuildState.READY else await self._open(build, session)
         if session.preparing is None or session.preparing.done():
             if build.state is not BuildState.PREPARING or build.sandbox_state is not SandboxState.LIVE:

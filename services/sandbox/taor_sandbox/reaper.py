@@ -12,12 +12,12 @@ from taor_sandbox.backends.errors import BackendError
 from taor_sandbox.backends.port import Backend
 from taor_sandbox.blobs.port import BlobError, Blobs
 from taor_sandbox.destroyer import Destroyer
-from taor_sandbox.sessions import Sessions
+from taor_sandbox.rotation import Rotation
+from taor_sandbox.sessions import Session, Sessions
 from taor_sandbox.store.builds import Builds
 from taor_sandbox.store.sandboxes import Sandboxes
 from taor_sandbox.store.snapshots import Snapshots
 
-ROUND_SECONDS = 30.0
 _COLLECTION_EVERY_ROUNDS = 120
 _MOST_PER_ROUND = 200
 _MOST_TENANTS = 10_000
@@ -31,16 +31,17 @@ class Reaper:
 
     def __init__(
         self, builds: Builds, sandboxes: Sandboxes, snapshots: Snapshots, sessions: Sessions, destroyer: Destroyer,
-        backend: Backend, blobs: Blobs,
+        backend: Backend, blobs: Blobs, rotation: Rotation,
     ) -> None:  # fmt: skip
         self._builds, self._sandboxes, self._snapshots = builds, sandboxes, snapshots
         self._sessions, self._destroyer, self._backend, self._blobs = sessions, destroyer, backend, blobs
+        self._rotation = rotation
 
-    async def run(self) -> None:
-        """Go round until cancelled."""
+    async def run(self, pause_seconds: float) -> None:
+        """Go round until cancelled, with a pause before each round."""
         number = 0
         while True:
-            await asyncio.sleep(ROUND_SECONDS)
+            await asyncio.sleep(pause_seconds)
             number += 1
             try:
                 await self.round()
@@ -83,8 +84,11 @@ class Reaper:
             await self._backend.destroy(listed[key])
 
     async def _keep_alive(self) -> None:
-        for provider_id in self._sessions.provider_ids():
+        due: list[Session] = []
+        for session, provider_id in self._sessions.held():
             try:
-                await self._backend.keepalive(provider_id)
+                if self._rotation.is_due(await self._backend.keepalive(provider_id)):
+                    due.append(session)
             except BackendError as error:
                 _log.warning("a sandbox could not be kept alive", exc_info=error)
+        await asyncio.gather(*map(self._rotation.rotate, due))

@@ -18,6 +18,8 @@ class Session:
     """Held from the announcement of an operation until its claim is made, and while a cancel looks for it."""
     dialling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a handle is made, so that nobody's handle is closed in favour of another's."""
+    rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the sandbox sleeps for a moment, so that an Attach does not take it for lost."""
     preparing: "asyncio.Task[Build] | None" = None
     """Makes or restores the sandbox for `preparing_fence`."""
     preparing_fence: Fence | None = None
@@ -92,9 +94,9 @@ class Sessions:
         except (SandboxGone, SandboxUnreachable) as error:
             raise StaleGeneration("the sandbox is gone; attach again") from error
 
-    def provider_ids(self) -> list[str]:
-        """The provider's names of all sandboxes in hand."""
-        return [each.sandbox.provider_id for each in self._sessions.values() if each.sandbox is not None]
+    def held(self) -> list[tuple[Session, str]]:
+        """The sessions with a sandbox in hand, and the provider's name of it."""
+        return [(each, each.sandbox.provider_id) for each in self._sessions.values() if each.sandbox is not None]
 
     async def forget(self, key: BuildKey) -> None:
         """Drop the session of a build whose sandbox does not run any more."""

@@ -8,6 +8,7 @@ from taor_sandbox.backends.errors import (
     FileRefused,
     InvalidRequest,
     PortRefused,
+    SandboxBusy,
     SandboxGone,
     SandboxUnreachable,
     StaleEpoch,
@@ -67,6 +68,21 @@ async def test_a_pause_ends_processes_and_keeps_files(backend: Backend, sandbox:
 async def test_pausing_twice_is_no_error(backend: Backend, sandbox: Sandbox) -> None:
     await backend.pause(sandbox.provider_id, EPOCH)
     await backend.pause(sandbox.provider_id, EPOCH)
+
+
+async def test_a_pause_of_what_is_idle_spares_what_runs(backend: Backend, sandbox: Sandbox) -> None:
+    """Also what a background command's shell has left behind."""
+    left = await start(sandbox, "(until [ -e go ]; do sleep 0.01; done) & true", background=True)
+    await finish(sandbox, left)
+    assert not await sandbox.is_idle()
+    with pytest.raises(SandboxBusy):
+        await backend.pause(sandbox.provider_id, EPOCH, only_idle=True)
+    await run(sandbox, "touch go")
+    async with asyncio.timeout(10):
+        while not await sandbox.is_idle():
+            pass
+    await backend.pause(sandbox.provider_id, EPOCH, only_idle=True)
+    assert (await backend.list())[0].status is SandboxStatus.PAUSED
 
 
 async def test_a_stale_owner_pauses_nothing(backend: Backend, sandbox: Sandbox) -> None:

@@ -18,6 +18,7 @@ from taor_chassis.client import open_channel
 from taor_chassis.clock import SystemClock
 from taor_chassis.database import running_pool
 from taor_chassis.server import running_server
+from taor_sandbox.adoption import adopt
 from taor_sandbox.app import assembled
 from taor_sandbox.backends.errors import SandboxGone
 from taor_sandbox.backends.port import Backend, Live, Sandbox
@@ -25,8 +26,10 @@ from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.config import SandboxConfig
 from taor_sandbox.destroyer import Destroyer
 from taor_sandbox.reaper import Reaper
+from taor_sandbox.rotation import Rotation
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.store.builds import Builds
+from taor_sandbox.store.operations import Operations
 from taor_sandbox.store.sandboxes import Sandboxes
 from taor_sandbox.store.snapshots import Snapshots
 
@@ -69,6 +72,7 @@ class Harness:
         self.owner = "boot-1"
         self.attaches = 0
         self.generation = 0
+        self.other_sessions = Sessions(backend)
         self._stack = AsyncExitStack()
         self._channels = AsyncExitStack()
 
@@ -97,6 +101,7 @@ class Harness:
 
     async def stop(self) -> None:
         """Drain and stop; sandboxes go on."""
+        await self.other_sessions.close()
         await self._stack.aclose()
         await self._channels.aclose()
 
@@ -115,7 +120,13 @@ class Harness:
         builds, sandboxes, snapshots = Builds(self.pool), Sandboxes(self.pool), Snapshots(self.pool)
         destroyer = Destroyer(sandboxes, self.backend)
         blobs = DirectoryBlobs(self.config.blobs, SystemClock())
-        return Reaper(builds, sandboxes, snapshots, Sessions(self.backend), destroyer, self.backend, blobs)
+        margin = self.config.rotation_margin_seconds
+        rotation = Rotation(builds, Operations(self.pool), self.backend, margin_seconds=margin)
+        return Reaper(builds, sandboxes, snapshots, self.other_sessions, destroyer, self.backend, blobs, rotation)
+
+    async def adopt_elsewhere(self) -> None:
+        """Let the other replica take in hand what runs."""
+        await adopt(Builds(self.pool), self.other_sessions)
 
     async def pass_time(self, interval: str) -> None:
         """Let the database's clock run ahead."""

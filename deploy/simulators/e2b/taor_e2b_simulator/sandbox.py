@@ -106,7 +106,7 @@ class Sandbox:
                 self.machine = await Machine.boot(self.folder, self.tmp_bytes)
             else:
                 self.machine.signal(EVERYBODY, signal.SIGCONT)
-            self.state = State.RUNNING
+            self.state, self.started_at = State.RUNNING, dt.datetime.now(dt.UTC)
             return True
 
     async def destroy(self) -> None:

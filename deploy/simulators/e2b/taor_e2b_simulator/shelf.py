@@ -20,6 +20,8 @@ from taor_e2b_simulator.sandbox import Order, Sandbox, State, copy
 MAX_SANDBOXES = 200
 MAX_REMEMBERED_KEYS = 10_000
 TMP_BYTES = 512 * 1024**2
+LONGEST_LIFE = dt.timedelta(days=1)
+"""How long a sandbox may run between two sleeps, however often it is asked for more; one hour on E2B's free plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,12 @@ class Shelf:
         return resumed
 
     def end_in(self, sandbox: Sandbox, seconds: float) -> None:
-        """Set its time-out anew, counted from now."""
+        """Set its time-out anew, counted from now, or from its last start for as long as any may run."""
         self._disarm(sandbox)
-        sandbox.ends_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
-        self._timers[sandbox.sandbox_id] = asyncio.get_running_loop().call_later(seconds, self._time_out, sandbox)
+        now = dt.datetime.now(dt.UTC)
+        sandbox.ends_at = min(now + dt.timedelta(seconds=seconds), sandbox.started_at + LONGEST_LIFE)
+        left = max(0.0, (sandbox.ends_at - now).total_seconds())
+        self._timers[sandbox.sandbox_id] = asyncio.get_running_loop().call_later(left, self._time_out, sandbox)
 
     async def close(self) -> None:
         """Destroy everything."""

@@ -80,10 +80,8 @@ class Answers:
                 return self._end_freeze(connection), []
             case messages.ListLive():
                 return messages.LiveOperations(self._operations.live()), []
-            case messages.Shutdown(epoch):
-                if epoch is not None and epoch < self._journal.epoch:
-                    return Refused("STALE_EPOCH", "", self._journal.epoch), []
-                self.shut_down = True
+            case messages.Shutdown(epoch, only_idle):
+                return self._end(epoch, only_idle), []
             case _:
                 return Refused("INVALID", "not a request", 0), []
         return Done(), []
@@ -125,6 +123,14 @@ class Answers:
         if epoch > self._journal.epoch:
             self._thaw()  # whoever froze it may be stalled for long, and what he does under it is refused anyway
         self._journal.raise_epoch(epoch)
+        return Done()
+
+    def _end(self, epoch: int | None, only_idle: bool) -> Done | Refused:
+        if epoch is not None and epoch < self._journal.epoch:
+            return Refused("STALE_EPOCH", "", self._journal.epoch)
+        if only_idle and (live := self._operations.live()):
+            return Refused("BUSY", f"{live[0]} runs", 0)
+        self.shut_down = True
         return Done()
 
     def _spawn(self, connection: Connection, number: int, request: Spawn, fds: list[int]) -> None:

@@ -121,6 +121,8 @@ class Shutdown(NamedTuple):
     """Kill everything and end. Reply: Done, before that, or Refused where a higher epoch was seen; None always may."""
 
     epoch: int | None = None
+    only_idle: bool = False
+    """Refuse with BUSY where anything of an operation runs."""
 
 
 class Done(NamedTuple):
@@ -164,13 +166,13 @@ class Stated(NamedTuple):
 
 
 class LiveOperations(NamedTuple):
-    """Operations whose shell runs."""
+    """Operations of which something runs."""
 
     op_ids: list[str]
 
 
 class Refused(NamedTuple):
-    """Nothing was done: STALE_EPOCH, WIPED, FROZEN, INVALID, or a FileProblem."""
+    """Nothing was done: STALE_EPOCH, WIPED, FROZEN, BUSY, INVALID, or a FileProblem."""
 
     code: str
     detail: str

@@ -63,8 +63,10 @@ class Operations:
         return State("DEAD" if self.is_claimed(op_id) else "NONE", 0, [])
 
     def live(self) -> list[str]:
-        """Operations whose shell runs."""
-        return [running.claim.op_id for running in self._running.values()]
+        """Operations of which something runs: their shells, and what the shell of a background command left behind."""
+        found = {running.claim.op_id for running in self._running.values()}
+        found.update(op_id for each in processes.scan() if (op_id := processes.operation_of(each.pid)))
+        return sorted(found - {helper_id for helper_id, _ in self._helpers.values()})
 
     def spawn(self, request: Spawn, fds: list[int], ended: Callable[[int], None]) -> None:
         """Start a helper; `ended` gets its exit status."""

@@ -94,6 +94,13 @@ def is_marked(pid: int, mark: bytes) -> bool:
     return any(variable.startswith(mark) for variable in _environment(pid))
 
 
+def operation_of(pid: int) -> str:
+    """The operation or helper whose mark a process carries; "" when none."""
+    mark = f"{OP_VARIABLE}=".encode()
+    marks = (variable.removeprefix(mark) for variable in _environment(pid) if variable.startswith(mark))
+    return next(marks, b"").decode(errors="replace")
+
+
 def resume(pids: Iterable[int]) -> None:
     """Let stopped processes go on."""
     send(pids, signal.SIGCONT)

@@ -4,6 +4,7 @@ BackendError
 ├── SandboxGone          the provider does not have it any more: its files are lost, make a new generation
 ├── SandboxUnreachable   no answer: it may still run, so it must be destroyed before the next generation is READY
 ├── SandboxFrozen        a snapshot walk holds it: ask again
+├── SandboxBusy          something of an operation runs, and was not ended
 ├── StaleEpoch           a higher epoch stands inside the sandbox; carries it
 ├── JournalWiped         the nonce inside is not the one that was named: a command deleted the journal
 ├── FileRefused          a path cannot be read or written; carries a FileProblem
@@ -42,6 +43,10 @@ class SandboxUnreachable(BackendError):
 
 class SandboxFrozen(BackendError):
     """A snapshot walk holds the sandbox; the claim was not made."""
+
+
+class SandboxBusy(BackendError):
+    """Something of an operation runs inside; nothing was ended."""
 
 
 class StaleEpoch(BackendError):

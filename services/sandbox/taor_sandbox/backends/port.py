@@ -295,6 +295,10 @@ class Sandbox(Protocol):
         """What commands asked for since the last call and the allow-list refused, as far as the provider tells."""
         ...
 
+    async def is_idle(self) -> bool:
+        """Whether nothing of an operation runs now, in the background either."""
+        ...
+
     def frozen(self) -> AbstractAsyncContextManager[None]:
         """While held, no claim starts (`SandboxFrozen`) and commands stand still; helpers (`run`, `archive`) work.
 
@@ -333,18 +337,22 @@ class Backend(Protocol):
         """A handle on a sandbox; a paused one is woken. Raises `SandboxGone` or `SandboxUnreachable`."""
         ...
 
-    async def pause(self, provider_id: str, epoch: int) -> None:
+    async def pause(self, provider_id: str, epoch: int, *, only_idle: bool = False) -> None:
         """End its use of CPU and memory, keep its files and journal; what ran may be Dead afterwards.
 
-        Raises `StaleEpoch`, and ends nothing, where a higher epoch is inside: somebody else works there by now."""
+        Raises `StaleEpoch`, and ends nothing, where a higher epoch is inside: somebody else works there by now; and
+        with `only_idle` `SandboxBusy` where anything of an operation runs, in the background too."""
         ...
 
     async def destroy(self, provider_id: str) -> None:
         """Return when it is certain that nothing of it runs and its files are gone; gone already is no error."""
         ...
 
-    async def keepalive(self, provider_id: str) -> None:
-        """Put off the provider's own time-out of an idle sandbox."""
+    async def keepalive(self, provider_id: str) -> float | None:
+        """Put off the provider's own time-out of an idle sandbox.
+
+        Returns the seconds until it stops the sandbox all the same, unless that sleeps and wakes; None: it never does.
+        """
         ...
 
     async def list(self) -> Sequence[SandboxListing]:

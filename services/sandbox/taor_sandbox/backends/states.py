@@ -8,6 +8,7 @@ from taor_sandbox.backends.errors import (
     FileRefused,
     InvalidRequest,
     JournalWiped,
+    SandboxBusy,
     SandboxFrozen,
     StaleEpoch,
 )
@@ -70,6 +71,8 @@ def meaning(refused: Refused) -> BackendError:
             return JournalWiped(refused.detail)
         case "FROZEN":
             return SandboxFrozen(refused.detail)
+        case "BUSY":
+            return SandboxBusy(refused.detail)
         case "INVALID":
             return InvalidRequest(refused.detail)
         case problem:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from e2b import AsyncSandbox, SandboxInfo, SandboxQuery, SandboxState
 from e2b.connection_config import ApiParams
 
+from taor_chassis.clock import Clock, SystemClock
 from taor_sandbox.backends.e2b.bridge import NotInstalled
 from taor_sandbox.backends.e2b.installation import Toolbox, install
 from taor_sandbox.backends.e2b.sandbox import E2BSandbox
@@ -36,9 +37,10 @@ _ALL_TRAFFIC = "0.0.0.0/0"
 class E2BBackend:
     """Implements `Backend`; make it with `open_backend`."""
 
-    def __init__(self, settings: E2BSettings, toolbox: Toolbox) -> None:
+    def __init__(self, settings: E2BSettings, toolbox: Toolbox, clock: Clock | None = None) -> None:
         self._settings = settings
         self._toolbox = toolbox
+        self._clock = clock or SystemClock()
         self._options = _options(settings)
 
     async def create(self, key: str, limits: Limits) -> E2BSandbox:
@@ -57,7 +59,7 @@ class E2BBackend:
         """A handle on a sandbox; a paused one is resumed."""
         return await self._attach(provider_id, Limits())
 
-    async def pause(self, provider_id: str, epoch: int) -> None:
+    async def pause(self, provider_id: str, epoch: int, *, only_idle: bool = False) -> None:
         """End what runs inside, write the disk out, and pause: so a resume has nothing to lose but memory.
 
         E2B knows no epochs. Whoever stalls between the last two steps pauses what a newer owner has woken meanwhile:
@@ -65,7 +67,7 @@ class E2BBackend:
         if (await self._info(provider_id)).state is SandboxState.PAUSED:
             return
         with suppress(SandboxUnreachable):
-            await self._quiet(provider_id, epoch)
+            await self._quiet(provider_id, epoch, only_idle=only_idle)
         await patiently(lambda: AsyncSandbox.pause(provider_id, **self._options))
 
     async def destroy(self, provider_id: str) -> None:
@@ -77,11 +79,14 @@ class E2BBackend:
                 raise SandboxUnreachable(f"E2B still knows {provider_id}, {_END_SECONDS:.0f} s after its end")
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def keepalive(self, provider_id: str) -> None:
+    async def keepalive(self, provider_id: str) -> float | None:
         """Let it live for another while. What is paused stays so; what may not live longer is paused in time."""
-        if (await self._info(provider_id)).state is SandboxState.RUNNING:
-            seconds = self._settings.lifetime_seconds
-            await patiently(lambda: AsyncSandbox.set_timeout(provider_id, seconds, **self._options))
+        info = await self._info(provider_id)
+        if info.state is not SandboxState.RUNNING:
+            return None
+        seconds = self._settings.lifetime_seconds
+        await patiently(lambda: AsyncSandbox.set_timeout(provider_id, seconds, **self._options))
+        return self._settings.longest_life_seconds - (self._clock.now() - info.started_at).total_seconds()
 
     async def list(self) -> Sequence[SandboxListing]:
         """Every sandbox that carries our name."""
@@ -146,13 +151,13 @@ class E2BBackend:
             raise
         return sandbox
 
-    async def _quiet(self, provider_id: str, epoch: int) -> None:
+    async def _quiet(self, provider_id: str, epoch: int, *, only_idle: bool) -> None:
         connected = await patiently(
             lambda: AsyncSandbox.connect(provider_id, self._settings.lifetime_seconds, **self._options)
         )
         sandbox = E2BSandbox(connected, self._settings.lease_seconds)
         try:
-            await sandbox.shut_down(epoch)
+            await sandbox.shut_down(epoch, only_idle=only_idle)
             with translated():
                 await connected.commands.run("sync", user="root", cwd="/", timeout=_END_SECONDS)
         finally:

@@ -153,14 +153,20 @@ class E2BSandbox:
         """Told by the teller inside, at the end of each command and helper: E2B's firewall tells nobody."""
         return self._refusals.take()
 
+    async def is_idle(self) -> bool:
+        """Asked of the agent."""
+        return not (await self._call(messages.LiveOperations, messages.ListLive())).op_ids
+
     def frozen(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold a freeze; it ends by itself soon after this service has fallen silent."""
         return freezing.frozen(self, self._lease_seconds)
 
-    async def shut_down(self, epoch: int) -> None:
-        """End the agent and all that runs inside; the files stay. Raises StaleEpoch where a higher one is inside."""
+    async def shut_down(self, epoch: int, *, only_idle: bool = False) -> None:
+        """End the agent and all that runs inside; the files stay.
+
+        Raises StaleEpoch where a higher one is inside, and SandboxBusy where something runs that `only_idle` spares."""
         with contextlib.suppress(SandboxUnreachable):  # the bridge dies with what it asks to end
-            async with self.opened(messages.Shutdown(epoch)) as bridge:
+            async with self.opened(messages.Shutdown(epoch, only_idle)) as bridge:
                 await bridge.only()
 
     async def close(self) -> None:

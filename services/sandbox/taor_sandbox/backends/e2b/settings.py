@@ -18,6 +18,8 @@ class E2BSettings:
     template: str = "base"
     lifetime_seconds: int = 900
     """How long a sandbox lives after the last sign of life of this service; then it is paused, not killed."""
+    longest_life_seconds: int = 86_400
+    """How long E2B lets a sandbox run between two sleeps, however often it is asked for more; then it is paused too."""
     allowed_hosts: tuple[str, ...] = ()
     """Where commands may connect to; `*.` before a name allows what is below it."""
     request_seconds: float = 60.0
@@ -34,5 +36,6 @@ def settings_of(config: SandboxConfig) -> E2BSettings:
         sandbox_url=config.e2b_sandbox_url,
         template=config.e2b_template,
         lifetime_seconds=config.e2b_lifetime_seconds,
+        longest_life_seconds=config.e2b_longest_life_seconds,
         allowed_hosts=AllowList.parse(config.egress_allow).entries,
     )

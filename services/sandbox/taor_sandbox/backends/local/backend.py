@@ -68,9 +68,9 @@ class LocalBackend:
         await sandbox.open_outlet()
         return sandbox
 
-    async def pause(self, provider_id: str, epoch: int) -> None:
+    async def pause(self, provider_id: str, epoch: int, *, only_idle: bool = False) -> None:
         """End the agent and all that it started; the folder stays."""
-        async with ended(self._shelf.folder(provider_id), epoch):
+        async with ended(self._shelf.folder(provider_id), epoch, only_idle=only_idle):
             self._launcher.reap()
             await self._gateway.shut(provider_id)
 

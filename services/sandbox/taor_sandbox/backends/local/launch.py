@@ -48,18 +48,19 @@ async def connect(launcher: Launcher, folder: Folder) -> Link:
 
 
 @contextlib.asynccontextmanager
-async def ended(folder: Folder, epoch: int | None = None) -> AsyncIterator[None]:
+async def ended(folder: Folder, epoch: int | None = None, *, only_idle: bool = False) -> AsyncIterator[None]:
     """End the agent with all that runs inside; while this is held, no new one can be started.
 
-    Raises StaleEpoch, and ends nothing, when the agent has seen a higher epoch than one that is named."""
+    Raises StaleEpoch, and ends nothing, when the agent has seen a higher epoch than one that is named; SandboxBusy
+    when something runs that `only_idle` spares."""
     begun = time.monotonic()
     state = folder.read_state()
     while (lock := folder.try_lock()) is None:
         waited = time.monotonic() - begun
         if waited > _END_SECONDS:
             raise SandboxUnreachable(f"the processes of {state.key} did not end")
-        await _ask_to_end(folder, epoch)
-        if waited > _PATIENCE_SECONDS:
+        await _ask_to_end(folder, messages.Shutdown(epoch, only_idle))
+        if waited > _PATIENCE_SECONDS and not only_idle:
             _kill(state)
         await asyncio.sleep(_POLL_SECONDS)
     try:
@@ -131,14 +132,14 @@ async def _greet(link: Link) -> Link:
     return link
 
 
-async def _ask_to_end(folder: Folder, epoch: int | None) -> None:
+async def _ask_to_end(folder: Folder, request: messages.Shutdown) -> None:
     try:
         link = Link.connect(folder)
     except SandboxUnreachable:
         return
     try:
         with contextlib.suppress(SandboxUnreachable):  # it hangs up as it ends
-            await link.call(messages.Done, messages.Shutdown(epoch), seconds=_PATIENCE_SECONDS)
+            await link.call(messages.Done, request, seconds=_PATIENCE_SECONDS)
     finally:
         link.close()
 

@@ -173,6 +173,10 @@ class LocalSandbox:
         """Told by the proxy."""
         return self._gateway.refused(self._provider_id)
 
+    async def is_idle(self) -> bool:
+        """Asked of the agent."""
+        return not (await self._link.call(messages.LiveOperations, messages.ListLive())).op_ids
+
     @contextlib.asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
         """The agent stops every process and starts no command, as long as this connection lives."""
