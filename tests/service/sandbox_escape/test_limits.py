@@ -80,16 +80,17 @@ async def test_a_disk_hog_is_ended(backend: LocalBackend) -> None:
     await sandbox.close()
 
 
-async def test_who_makes_too_many_files_is_ended(backend: LocalBackend) -> None:
+async def test_who_makes_too_many_files_is_ended_also_behind_a_locked_door(backend: LocalBackend) -> None:
     await backend.start()
     sandbox = await make_ready(await backend.create("litterer/1", Limits(files=5_000)))
     litter = (
         "import os, time\n"
-        "for n in range(40_000):\n"
+        "for n in range(30_000):\n"
         "  os.mknod(str(n))\n"
-        "  if n % 1000 == 0: time.sleep(0.05)\n"
+        "  if n % 1000 == 0: time.sleep(0.02)\n"
         "time.sleep(25)"
     )
-    assert (await run(sandbox, f"python3 -c '{litter}'")).exit.ending is Ending.FILES_LIMIT
-    assert (await run(sandbox, "find . -name '[0-9]*' -delete; ls")).stdout == ""
+    done = await run(sandbox, f"mkdir --mode=300 dark; cd dark; python3 -c '{litter}'")
+    assert done.exit.ending is Ending.FILES_LIMIT
+    assert (await run(sandbox, "chmod 700 dark; rm -r dark; ls")).stdout == ""
     await sandbox.close()

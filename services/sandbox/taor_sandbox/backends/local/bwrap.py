@@ -85,6 +85,15 @@ class Launcher:
             *(str(fds.listener), str(fds.lock), json.dumps(config)),
         ]
 
+    def overseer(self) -> list[str]:
+        """What a command line begins with that must read every folder of the sandboxes, also what they have locked."""
+        match self.variant:
+            case Variant.ROOT:
+                return []
+            case Variant.USER:
+                root = ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_DAC_READ_SEARCH"]
+                return [str(self.bwrap), *root, "--ro-bind", "/", "/", "--die-with-parent", "--"]
+
     def _config(self, uid: int | None, limits: Limits) -> Config:
         return Config(
             uid=uid,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class Gauge:
     """Who has how much of a resource. It is looked at often, and measured only when much is gone, or little is left."""
 
     resource: Resource
+    overseer: Sequence[str] = ()
+    """What lets a program look into every folder."""
     _free_at_measure: int = 0
     _measured_last_round: bool = False
     _used: Mapping[Path, int] = field(default_factory=dict)
@@ -91,18 +93,17 @@ class Gauge:
 
     async def _measure(self, folders: Collection[Folder]) -> Mapping[Path, int]:
         """How much each sandbox has grown since it was last measured."""
-        used = {folder.path: await _used(folder, self.resource.du_option) for folder in folders}
+        used = {folder.path: await self._used_by(folder) for folder in folders}
         grown = {path: amount - self._used.get(path, 0) for path, amount in used.items()}
         self._used = used
         return grown
 
-
-async def _used(folder: Folder, du_option: str) -> int:
-    """Counted by a process of its own, because a large tree would hold this one's thread."""
-    process = await asyncio.create_subprocess_exec(
-        *("du", "--summarize", du_option, "--", str(folder.path)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    said, _ = await process.communicate()
-    return int(said.split(maxsplit=1)[0]) if said else 0
+    async def _used_by(self, folder: Folder) -> int:
+        """Counted by a process of its own, because a large tree would hold this one's thread."""
+        process = await asyncio.create_subprocess_exec(
+            *(*self.overseer, "du", "--summarize", self.resource.du_option, "--", str(folder.path)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        said, _ = await process.communicate()
+        return int(said.split(maxsplit=1)[0]) if said else 0

@@ -28,7 +28,7 @@ class DiskWatchdog:
         self._shelf = shelf
         self._launcher = launcher
         self._task: asyncio.Task[None] | None = None
-        self._gauges = (Gauge(SPACE), Gauge(INODES))
+        self._gauges = tuple(Gauge(resource, launcher.overseer()) for resource in (SPACE, INODES))
 
     def start(self) -> None:
         """Begin the rounds."""
