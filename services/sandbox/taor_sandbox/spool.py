@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import os
-import tarfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
@@ -14,6 +13,7 @@ from taor_sandbox.blobs.port import BlobCorrupt, Blobs
 from taor_sandbox.manifest import Manifest
 from taor_sandbox.packs import MOST_PACKED_BYTES, PACK_BYTES, Pack, Place
 from taor_sandbox.side_by_side import side_by_side
+from taor_sandbox.tarindex import files_in
 from taor_sandbox.tree import unlocked
 
 if TYPE_CHECKING:
@@ -57,24 +57,22 @@ async def copy_out(sandbox: Sandbox, manifest: Manifest, hashes: Iterable[str], 
 
 
 def stow(spool: Spool, hashes: Mapping[str, str]) -> Stowed:
-    """Put the files of the spool into packs, each under the hash that stands for its path; it blocks.
+    """Put the files of the spool into packs, each under the hash that stands for its path; raises FileRefused.
 
-    A small file that is not what the walk saw is left out; a large one is looked at when it is stored.
+    It blocks. A small file that is not what the walk saw is left out; a large one is looked at when it is stored.
     """
     packing = _Packing()
     objects: dict[str, Sequence[_Stretch]] = {}
-    spool.seek(0)
-    with tarfile.open(fileobj=spool, mode="r:", ignore_zeros=True, errorlevel=1) if hashes else _NOTHING as archive:
-        for member in archive:
-            if not (member.isreg() and member.name in hashes):
-                continue
-            stretch = _Stretch(member.offset_data, member.size)
-            if member.size > MOST_PACKED_BYTES:
-                objects[hashes[member.name]] = [stretch]
-                continue
-            content = os.pread(spool.fileno(), member.size, member.offset_data)
-            if hashlib.sha256(content).hexdigest() == hashes[member.name]:
-                packing.add(hashes[member.name], stretch, content)
+    for path, start, size in files_in(spool.fileno()):
+        sha256 = hashes.get(path)
+        if sha256 is None:
+            continue
+        if size > MOST_PACKED_BYTES:
+            objects[sha256] = [_Stretch(start, size)]
+            continue
+        content = os.pread(spool.fileno(), size, start)
+        if hashlib.sha256(content).hexdigest() == sha256:
+            packing.add(sha256, _Stretch(start, size), content)
     packing.close()
     return Stowed(packing.places, objects | packing.packs)
 
@@ -94,9 +92,6 @@ async def upload(blobs: Blobs, tenant_id: str, stowed: Stowed, wanted: Collectio
 
     await side_by_side(put, [each for each in stowed.objects if each in wanted], at_once=_AT_ONCE)
     return stored
-
-
-_NOTHING = contextlib.nullcontext[Iterable[tarfile.TarInfo]](())
 
 
 @dataclass
