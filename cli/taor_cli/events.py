@@ -104,6 +104,17 @@ class Forked:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowanceLow:
+    """The day's allowance is nearly used up: the agent leaves things in order, and the build will rest."""
+
+    kind: ClassVar[str] = "allowance_low"
+    limit_microdollars: int
+    refresh_time: datetime
+    p50: Outlook | None = None
+    p90: Outlook | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The build has ended; nothing follows."""
 
@@ -132,6 +143,7 @@ What = (
     | Escalated
     | MessageRead
     | Forked
+    | AllowanceLow
     | Ended
     | Unfamiliar
 )

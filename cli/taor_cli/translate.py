@@ -83,13 +83,20 @@ def _outlook(told: pb.Event.Outlook) -> events.Outlook:
     )
 
 
+def _outlooks(told: pb.Event.StateChanged | pb.Event.AllowanceLow) -> tuple[events.Outlook | None, ...]:
+    """The likely one and the cautious one."""
+    return (
+        _outlook(told.p50) if told.HasField("p50") else None,
+        _outlook(told.p90) if told.HasField("p90") else None,
+    )
+
+
 def _what(message: pb.Event) -> events.What:
     match message.WhichOneof("what"):
         case "state_changed":
             change = message.state_changed
             before, after = state(getattr(change, "from")), state(change.to)
-            p50, p90 = (_outlook(getattr(change, each)) if change.HasField(each) else None for each in ("p50", "p90"))
-            return events.StateChanged(before, after, change.reason, p50, p90)
+            return events.StateChanged(before, after, change.reason, *_outlooks(change))
         case "turn_taken":
             return _turn_taken(message.turn_taken)
         case "tool_called":
@@ -109,6 +116,9 @@ def _what(message: pb.Event) -> events.What:
             return events.MessageRead(message.message_read.inbox_id, message.message_read.text)
         case "forked":
             return events.Forked(message.forked.origin_build_id, message.forked.turn)
+        case "allowance_low":
+            low = message.allowance_low
+            return events.AllowanceLow(low.limit_microdollars, moment(low.refresh_time), *_outlooks(low))
         case "ended":
             return _ended(message.ended)
         case _:

@@ -92,9 +92,12 @@ class Novel:
 
     def changes(self) -> list[dict[str, str]]:
         """Every change of its state."""
+        return [event["state_changed"] for event in self.events("state_changed")]
+
+    def events(self, kind: str) -> list[dict[str, dict[str, str]]]:
+        """Its events of a kind, once it has ended."""
         watched = taor(self.options, "watch", self.build_id, "--json")
-        events = [json.loads(line) for line in watched.out.splitlines()]
-        return [event["state_changed"] for event in events if event["kind"] == "state_changed"]
+        return [event for line in watched.out.splitlines() if (event := json.loads(line))["kind"] == kind]
 
     def wait_for_next_rest(self, fell_asleep: int) -> None:
         """Wait until it has fallen asleep once more, or has ended: a day may be over in a moment."""
@@ -158,6 +161,9 @@ def test_it_sleeps_through_its_nights_and_ends_with_the_same_files(
     assert len(asyncio.run(query(installation, "taor_budget", DAYS, "ada"))) == nights + 1
     assert novel.files(tmp_path / "files") == ample
     novel.is_sound()
+    told = [event["allowance_low"] for event in novel.events("allowance_low")]
+    assert len({each["refresh_time"] for each in told}) == len(told) >= nights
+    assert all(each["p50"] and each["p90"] for each in told), told
 
 
 FALLS_ASLEEP = "SELECT FROM events WHERE build_id = $1 AND payload::json ->> 'to' = 'SLEEPING'"

@@ -18,6 +18,8 @@ from taor_orchestrator.model.port import Usage
 
 NO_TIME = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """Stands where an event has the time of its recording, which nobody derives."""
+_FORESEEN = ("p50", "p90")
+"""Stored with the event of an allowance, for nobody could derive it."""
 _USAGE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
 
 
@@ -64,6 +66,9 @@ def event_line(event: orchestrator_pb2.Event) -> bytes:
 def event_fields(event: orchestrator_pb2.Event) -> dict[str, object]:
     """A derived event as JSON of the contract: what a later release must derive again."""
     fields: dict[str, object] = MessageToDict(event, preserving_proto_field_name=True)
+    low = fields.get("allowance_low")
+    if isinstance(low, dict):
+        fields["allowance_low"] = {name: value for name, value in low.items() if name not in _FORESEEN}
     return {name: value for name, value in fields.items() if name not in ("sequence", "time")}
 
 

@@ -7,6 +7,7 @@ from taor_cli.audit.evidence import Evidence, LogKind, LogRow
 from taor_cli.audit.findings import Check, Finding
 from taor_cli.audit.messages import ToolUse, fields, said, texts, tool_results, tool_uses
 from taor_cli.events import (
+    AllowanceLow,
     Documented,
     Ended,
     Escalated,
@@ -21,10 +22,12 @@ from taor_cli.events import (
 # One derived fact: its kind, the entry it comes from, and what it says.
 Fact = tuple[object, ...]
 _KINDS = ("turn", "call", "answer", "end")
-_KINDS_AT_REST = (*_KINDS, "narration", "documentation", "question", "message")
+_KINDS_AT_REST = (*_KINDS, "narration", "documentation", "question", "message", "allowance")
 # How much of a long text is compared: events may cut it in the middle.
 _COMPARED = 200
 _OUTCOME = ("state", "message", "preview_port", "verification_command", "verification_outcome")
+# What opens a note on the day's allowance that is told to people too; the amount follows.
+_LOW = "taor-budget: low\n\nThe allowance of "
 # The tools whose whole effect is to tell something: the kind of fact, and the argument that is told.
 _LOCAL = {
     "narrate": ("narration", "message"),
@@ -89,6 +92,8 @@ def fact_of_event(event: Event) -> Fact | None:
             return ("question", question[:_COMPARED])
         case MessageRead(inbox_id, text):
             return ("message", event.log_sequence, inbox_id, text[:_COMPARED])
+        case AllowanceLow() as low:
+            return ("allowance", event.log_sequence, f"${low.limit_microdollars / 1_000_000:.6f}")
         case Ended() as ended if event.log_sequence:  # a fork that could not be made ends without a log
             proof = (ended.verification_command, ended.verification_outcome)
             return ("end", event.log_sequence, ended.state.value, ended.message, ended.preview_port, *proof)
@@ -115,6 +120,9 @@ def facts_of_entry(rows: tuple[LogRow, ...], row: LogRow, turn: int) -> Iterator
             yield from _answered(rows, row)
             for inbox_id, text in zip(row.inbox_ids, texts(row), strict=False):
                 yield ("message", row.sequence, inbox_id, text[:_COMPARED])
+            for text in texts(row):
+                if text.startswith(_LOW):
+                    yield ("allowance", row.sequence, text.removeprefix(_LOW).split(" ", 1)[0])
         case LogKind.OUTCOME:
             outcome = fields(row)
             yield ("end", row.sequence, *(outcome.get(name) for name in _OUTCOME))

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from taor_cli.builds import BuildState, Question
 from taor_cli.events import (
+    AllowanceLow,
     Documented,
     Ended,
     Escalated,
@@ -69,6 +70,8 @@ def lines_of(what: What) -> tuple[Line, ...]:
             return (Line("»", one_line(what.text, 400), Tone.VOICE),)
         case Forked():
             return (Line("·", f"forked from {one_line(what.origin_build_id)} after its turn {what.turn}", Tone.QUIET),)
+        case AllowanceLow():
+            return _low(what)
         case Ended():
             return _end(what)
         case Unfamiliar():
@@ -122,8 +125,18 @@ def _end(end: Ended) -> tuple[Line, ...]:
     return (head, Line(" ", proof, Tone.QUIET))
 
 
-def _foreseen(change: StateChanged) -> tuple[Line, ...]:
-    """What a build that rests for want of money may still cost, and when it may be done."""
+def _low(low: AllowanceLow) -> tuple[Line, ...]:
+    """That there is little left of the day, for how long it may do, and what comes after it."""
+    spent = f"the day's allowance of {dollars(low.limit_microdollars)} is nearly used up"
+    head = Line("·", f"{spent}; more comes {clock(low.refresh_time)}", Tone.QUIET)
+    sleeps = [clock(each.sleep_time) for each in (low.p50, low.p90) if each and each.sleep_time]
+    if len(sleeps) < 2:
+        return (head, *_foreseen(low))
+    return (head, Line("·", f"sleeps {sleeps[0]}, nine in ten not before {sleeps[1]}", Tone.QUIET), *_foreseen(low))
+
+
+def _foreseen(change: StateChanged | AllowanceLow) -> tuple[Line, ...]:
+    """What a build that lacks money may still cost, and when it may be done."""
     likely, cautious = change.p50, change.p90
     if likely is None or cautious is None:
         return ()

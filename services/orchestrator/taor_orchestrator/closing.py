@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import logging
 from dataclasses import replace
 
 from taor_orchestrator import context, localtools, recovery
 from taor_orchestrator.build import BuildState, Ended, HandedOver, Outcome, Rested, Waiting
+from taor_orchestrator.forecasting import forecast
 from taor_orchestrator.history import Entry, EntryKind
 from taor_orchestrator.inbox import TextKind
 from taor_orchestrator.listening import look_up, pass_on, unread
-from taor_orchestrator.money import DenialCause, Forecast
+from taor_orchestrator.money import DenialCause
 from taor_orchestrator.payment import MoneyDenied
-from taor_orchestrator.ports import DependencyDown, Fate, Rest, StaleGeneration
+from taor_orchestrator.ports import Fate, Rest, StaleGeneration
 from taor_orchestrator.recovery import Act, next_step
 from taor_orchestrator.tenure import Tenure
 from taor_orchestrator.toolset import OperationState
@@ -25,8 +25,6 @@ RETRY_WAITING_SECONDS = 10
 """How long a build waits for the holds of its siblings before it looks again by itself."""
 WAKE_SPREAD_SECONDS = 120
 """Over how many seconds the builds that wake at one midnight are spread."""
-
-_log = logging.getLogger(__name__)
 
 
 async def close(
@@ -91,7 +89,7 @@ async def _kill_open(tenure: Tenure, answer: Entry) -> None:
 async def rest(tenure: Tenure, denied: MoneyDenied) -> Rested | None:
     """Put the build to rest until there may be money; None when it was woken meanwhile and has to look again."""
     await _let_go(tenure, "the build rests")
-    resting = replace(_rest(tenure, denied), forecast=await _forecast(tenure))
+    resting = replace(_rest(tenure, denied), forecast=await forecast(tenure))
     wake_time = await tenure.ports.builds.rest(tenure.claim, resting, denied.wake_generation)
     if wake_time is not None:
         return Rested(resting.state, wake_time)
@@ -140,16 +138,6 @@ async def _wait(tenure: Tenure, state: BuildState, wake_generation: int) -> Wait
 
 def _fate(outcome: Outcome) -> Fate:
     return Fate.KEEP_FOR_PREVIEW if outcome.preview_port else Fate.DESTROY
-
-
-async def _forecast(tenure: Tenure) -> Forecast | None:
-    """How the build may go on; that nobody can tell keeps no build from its rest."""
-    try:
-        finished_turns = await tenure.ports.builds.finished_turns(tenure.claim)
-        return await tenure.ports.budget.forecast(tenure.claim, finished_turns)
-    except DependencyDown:
-        _log.warning("the build rests without a forecast", exc_info=True)
-        return None
 
 
 def _rest(tenure: Tenure, denied: MoneyDenied) -> Rest:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
-from taor_orchestrator import escalation, localtools
+from taor_orchestrator import escalation, localtools, winddown
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.transcript import ToolAnswer, Use, texts, tool_results, tool_uses
 
@@ -93,7 +94,17 @@ class MessageRead:
     text: str
 
 
-Event = TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | Escalated | MessageRead | BuildEnded
+@dataclass(frozen=True, slots=True)
+class AllowanceLow:
+    """The day's allowance is nearly used up, and the agent was told so."""
+
+    limit_microdollars: int
+    refresh_time: datetime
+
+
+Event = (
+    TurnTaken | ToolCalled | ToolAnswered | Narrated | Documented | Escalated | MessageRead | AllowanceLow | BuildEnded
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,7 @@ def _events(history: History, entry: Entry) -> Iterator[Event]:
         case EntryKind.USER:
             yield from _result_events(history, entry)
             yield from _inbox_events(entry)
+            yield from _budget_events(entry)
         case EntryKind.OUTCOME:
             outcome = localtools.read_outcome(entry.body)
             yield BuildEnded(
@@ -163,6 +175,12 @@ def _inbox_events(message: Entry) -> Iterator[Event]:
     if message.inbox_ids:
         for inbox_id, text in zip(message.inbox_ids, texts(message), strict=False):
             yield MessageRead(inbox_id, _cut(text))
+
+
+def _budget_events(message: Entry) -> Iterator[Event]:
+    for text in texts(message) if winddown.MARK.encode() in message.body else ():
+        if (told := winddown.read_note(text)) is not None:
+            yield AllowanceLow(told.limit_microdollars, told.refresh_time)
 
 
 def _said(use: Use, result: ToolAnswer) -> Event | None:

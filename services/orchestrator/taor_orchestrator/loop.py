@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from taor_orchestrator import context, inheritance, winddown
+from taor_orchestrator import context, inheritance
 from taor_orchestrator.build import BuildState, Claim, Ending, Outcome
 from taor_orchestrator.closing import cancel, close, give_up, hand_over, leave, pause, rest, wait_for_answer
+from taor_orchestrator.forecasting import low_note
 from taor_orchestrator.history import EntryKind
 from taor_orchestrator.listening import hear
 from taor_orchestrator.model.port import CallFailed
@@ -76,7 +77,7 @@ async def _turn(tenure: Tenure) -> Ending | None:
     try:
         answer = await think(tenure)
     except TellFirst:
-        await _note(tenure, winddown.note(tenure.allowance))
+        await _note(tenure, await low_note(tenure))
         return None
     except MoneyDenied as denied:
         return await rest(tenure, denied)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 from taor_chassis.clock import Clock
@@ -18,6 +19,8 @@ from taor_orchestrator.model.port import Delta, Model
 from taor_orchestrator.money import Allowance, Forecast, Hold, Need, Reserved, Settlement
 from taor_orchestrator.toolset import Operation, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
+
+NO_FORECASTS: Mapping[int, Forecast] = MappingProxyType({})
 
 
 class LeaseLost(Exception):
@@ -176,11 +179,14 @@ class Rest:
 class Builds(Protocol):
     """The row of the build in the orchestrator's own database, fenced by the claim's epoch."""
 
-    async def project(self, claim: Claim, history: History, spent_microdollars: int) -> None:
+    async def project(
+        self, claim: Claim, history: History, spent_microdollars: int, forecasts: Mapping[int, Forecast] = NO_FORECASTS
+    ) -> None:
         """Derive events, documents, inbox marks, counters and state from every entry above the build's cursor.
 
-        One transaction, idempotent. `spent_microdollars` is what the budget last told; 0 leaves it as it is. An
-        OUTCOME entry ends the build. Raises `LeaseLost` when the epoch has moved.
+        One transaction, idempotent. `spent_microdollars` is what the budget last told; 0 leaves it as it is.
+        `forecasts` go with the events of the entries that they are for. An OUTCOME entry ends the build. Raises
+        `LeaseLost` when the epoch has moved.
         """
         ...
 

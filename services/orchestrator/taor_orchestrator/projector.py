@@ -7,6 +7,7 @@ import contextlib
 
 from taor_orchestrator.build import Claim
 from taor_orchestrator.history import History
+from taor_orchestrator.money import Forecast
 from taor_orchestrator.ports import Builds, DependencyDown, Lease
 
 RETRY_SECONDS = 0.25
@@ -23,6 +24,7 @@ class Projector:
         self._lease = lease
         self._shown = History()
         self._spent_microdollars = 0
+        self._forecasts: dict[int, Forecast] = {}
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
 
@@ -35,6 +37,10 @@ class Projector:
     def spent(self, microdollars: int) -> None:
         """The budget has told what the build has spent so far; it goes with the next projection."""
         self._spent_microdollars = max(self._spent_microdollars, microdollars)
+
+    def foresee(self, log_sequence: int, forecast: Forecast) -> None:
+        """What the events of an entry shall tell beside what the entry says; call it before the entry is appended."""
+        self._forecasts[log_sequence] = forecast
 
     async def settle(self) -> None:
         """Wait until everything shown is projected; raises `LeaseLost` when that is no longer ours to do."""
@@ -60,7 +66,7 @@ class Projector:
             await self._gather()
             history = self._shown
             try:
-                await self._builds.project(self._claim, history, self._spent_microdollars)
+                await self._builds.project(self._claim, history, self._spent_microdollars, self._forecasts)
                 projected = history.head
             except DependencyDown:
                 await asyncio.sleep(RETRY_SECONDS)

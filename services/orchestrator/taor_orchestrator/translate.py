@@ -135,6 +135,8 @@ def wire_event(stored: StoredEvent) -> pb.Event:
             getattr(what, name).extend(value)
         elif name in _OUTLOOK_FIELDS:
             json_format.ParseDict(value, getattr(what, name))
+        elif name in _TIME_FIELDS:
+            getattr(what, name).FromJsonString(value)
         else:
             setattr(what, name, pb.Build.State.Value(value) if name in _STATE_FIELDS else value)
     return event
@@ -219,6 +221,7 @@ def wire_inspection(build: StoredBuild, inbox: Sequence[StoredItem]) -> pb.Inspe
 _STATE_FIELDS = ("from", "to", "state")
 _LIST_FIELDS = ("options",)
 _OUTLOOK_FIELDS = ("p50", "p90")
+_TIME_FIELDS = ("refresh_time",)
 
 
 def _wire_item(item: StoredItem) -> pb.InboxItem:

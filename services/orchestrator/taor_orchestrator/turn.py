@@ -7,8 +7,9 @@ import hashlib
 import logging
 from collections.abc import Callable
 
-from taor_orchestrator import context, money, winddown
+from taor_orchestrator import context, money
 from taor_orchestrator.concurrency import Interrupted, together, unless
+from taor_orchestrator.forecasting import low_note
 from taor_orchestrator.history import Entry, EntryKind, ModelCall
 from taor_orchestrator.livetext import CallName
 from taor_orchestrator.model.port import Answer, CallFailed, Delta, Outcome
@@ -63,7 +64,7 @@ async def observe(tenure: Tenure, answer: Entry, logged: asyncio.Future[None] | 
         results.cancel()
     notes, tenure.notes = tenure.notes, []
     if must_tell(tenure):
-        notes.append(winddown.note(tenure.allowance))
+        notes.append(await low_note(tenure))
     body = context.results_body(uses, answers, notes, history=tenure.history)
     tenure.log.trail(tenure.log.draft(EntryKind.USER, body))
 

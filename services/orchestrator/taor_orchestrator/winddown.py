@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import re
+from dataclasses import dataclass
+
 from taor_orchestrator.history import EntryKind, History
 from taor_orchestrator.money import Allowance
 
@@ -9,6 +13,19 @@ LOW_PERCENT = 90
 """From this share of the day's allowance on, the agent is told to hand over."""
 HANDOVER_TURNS = 3
 """How many answers it may still give after it was told."""
+
+MARK = "taor-budget: low"
+"""Opens the note. The notes of logs that have none are told to nobody but the agent, as they always were."""
+_TIME = "%Y-%m-%d %H:%M:%S UTC"
+_NOTE = re.compile(MARK + r"\n\nThe allowance of \$(\d+)\.(\d{6}) until ([\d-]+ [\d:]+ UTC) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The allowance that a note is about."""
+
+    limit_microdollars: int
+    refresh_time: datetime.datetime
 
 
 def is_low(allowance: Allowance) -> bool:
@@ -24,11 +41,19 @@ def is_over(history: History, allowance: Allowance) -> bool:
 def note(allowance: Allowance) -> str:
     """What the agent is told. It names the allowance, so another day or a top-up is another note."""
     return (
-        f"{_name(allowance)} is nearly used up, and the build will rest until there is more. Finish the step that "
-        "you are in. Then write down in HANDOVER.md what is done, what is not, and what comes next, and commit it if "
-        "the project is under git: you will read it when you go on. "
+        f"{MARK}\n\n{_name(allowance)} is nearly used up, and the build will rest until there is more. Finish the step "
+        "that you are in. Then write down in HANDOVER.md what is done, what is not, and what comes next, and commit it "
+        "if the project is under git: you will read it when you go on. "
         f"You have at most {HANDOVER_TURNS} answers for that. If the whole build can be finished in them, finish it."
     )
+
+
+def read_note(text: str) -> Told | None:
+    """What a text that the agent got tells of an allowance; None when it is no note."""
+    if (found := _NOTE.match(text)) is None:
+        return None
+    refresh_time = datetime.datetime.strptime(found[3], _TIME).replace(tzinfo=datetime.UTC)
+    return Told(int(found[1] + found[2]), refresh_time)
 
 
 def answers_since_told(history: History, allowance: Allowance) -> int | None:
@@ -45,5 +70,5 @@ def answers_since_told(history: History, allowance: Allowance) -> int | None:
 
 
 def _name(allowance: Allowance) -> str:
-    until = allowance.refresh_time.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"The allowance of ${allowance.limit_microdollars / 1_000_000:.6f} until {until}"
+    dollars, microdollars = divmod(allowance.limit_microdollars, 1_000_000)
+    return f"The allowance of ${dollars}.{microdollars:06} until {allowance.refresh_time.strftime(_TIME)}"

@@ -5,8 +5,10 @@ import datetime
 import pytest
 from taor.orchestrator.v1 import orchestrator_pb2 as pb
 
+from taor_orchestrator import context, winddown
 from taor_orchestrator.build import BuildState
-from taor_orchestrator.money import Forecast, Outlook
+from taor_orchestrator.history import Entry, EntryKind, History
+from taor_orchestrator.money import Allowance, Forecast, Outlook
 from taor_orchestrator.ports import Rest
 from taor_orchestrator.store.events import EventStore
 from taor_orchestrator.translate import wire_event
@@ -40,6 +42,20 @@ async def test_a_rest_without_a_forecast_tells_none(bench: Bench) -> None:
     told = await rested(bench, None)
     assert told.to == pb.Build.SLEEPING
     assert not told.HasField("p50")
+
+
+async def test_an_allowance_at_its_end_is_told_once_with_the_forecast(bench: Bench) -> None:
+    claim = await claimed(bench)
+    allowance = Allowance(5_250_000, 5_250_000, 5_000_000, 5_000_000, SOON, 1)
+    note = Entry(1, 1, claim.epoch, EntryKind.USER, context.note_body(winddown.note(allowance)))
+    for _ in range(2):
+        await row(bench).project(claim, History((note,)), 0, {1: FORECAST})
+    stored = await EventStore(bench.pool).page(claim.tenant_id, claim.build_id, 0)
+    [told] = [wire_event(each) for each in stored if each.log_sequence]
+    assert told.allowance_low.limit_microdollars == 5_250_000
+    assert told.allowance_low.refresh_time.ToDatetime(datetime.UTC) == SOON
+    assert told.allowance_low.p50.finish_microdollars == 500_000
+    assert told.allowance_low.p90.call_microdollars == 20_000
 
 
 @pytest.mark.parametrize(("user_id", "turns"), [("user", [7, 5]), ("another", [])])

@@ -14,6 +14,7 @@ import pytest
 from taor_orchestrator import (
     closing,
     feed,
+    forecasting,
     inbox,
     inheritance,
     listening,
@@ -247,6 +248,13 @@ MUTANTS = [
         "await _kill_open(tenure, step.answer)",
         "pass",
         take_over.test_a_build_that_is_given_up_in_a_command_answers_it_with_the_outcome,
+    ),
+    Mutant(
+        "a forecast goes with another entry than its note",
+        forecasting.low_note,
+        "tenure.history.head + 1",
+        "tenure.history.head",
+        loop.test_near_the_end_of_the_allowance_it_is_told_once_hands_over_and_rests,
     ),
     Mutant(
         "one id for two sends",

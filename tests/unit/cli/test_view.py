@@ -9,12 +9,14 @@ from rich.console import Console, RenderableType
 
 from taor_cli.builds import Allowance, Build, BuildState, Question
 from taor_cli.events import (
+    AllowanceLow,
     Documented,
     Ended,
     Escalated,
     Event,
     MessageRead,
     Narrated,
+    Outlook,
     StateChanged,
     ToolAnswered,
     ToolCalled,
@@ -27,7 +29,7 @@ from taor_cli.view.lines import plain
 from taor_cli.view.live import panel, story
 from taor_cli.view.picture import Money, Picture, first_picture, hear, observe
 from taor_cli.view.tables import build_page, build_table
-from taor_cli.view.text import dollars, duration, last_lines, one_line, printable, tokens
+from taor_cli.view.text import clock, dollars, duration, last_lines, one_line, printable, tokens
 
 BEGAN = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 BUILD = Build(
@@ -59,6 +61,12 @@ STORY: tuple[What, ...] = (
     Documented("overview"),
     Escalated("Which\x1b colour?", "Both.", ("red", "blue"), "red: it is seen"),
     MessageRead("i-1", "Answer from your user: Green."),
+    AllowanceLow(
+        5_000_000,
+        BEGAN + timedelta(hours=15),
+        Outlook(10_000, BEGAN + timedelta(hours=1), 500_000, BEGAN + timedelta(hours=16)),
+        Outlook(20_000, BEGAN + timedelta(minutes=30), 900_000, None),
+    ),
     Unfamiliar(),
     Ended(BuildState.SUCCEEDED, "It runs.", "make test", "9 passed", 8000),
 )
@@ -80,6 +88,10 @@ def drawn(renderable: RenderableType) -> str:
     console.print(renderable)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
+
+
+def _clock(**after: int) -> str:
+    return clock(BEGAN + timedelta(**after))
 
 
 def test_a_build_as_plain_lines() -> None:
@@ -105,8 +117,13 @@ def test_a_build_as_plain_lines() -> None:
         "       5.0 s    recommended: red: it is seen\n"
         '       5.0 s    answer it with: taor answer BUILD "…"\n'
         "       5.5 s  » Answer from your user: Green.\n"
-        "       6.5 s  ✓ succeeded: It runs.\n"
-        "       6.5 s    verified by `make test`: 9 passed"
+        f"       6.0 s  · the day's allowance of {dollars(5_000_000)} is nearly used up; "
+        f"more comes {_clock(hours=15)}\n"
+        f"       6.0 s  · sleeps {_clock(hours=1)}, nine in ten not before {_clock(minutes=30)}\n"
+        f"       6.0 s  · done after {dollars(500_000)} more, nine in ten at most {dollars(900_000)}: "
+        f"{_clock(hours=16)}, at worst never\n"
+        "       7.0 s  ✓ succeeded: It runs.\n"
+        "       7.0 s    verified by `make test`: 9 passed"
     )
 
 
@@ -156,7 +173,7 @@ def test_a_real_model_has_no_badge_and_an_ended_build_stops_its_clock() -> None:
     ended = replace(seen(STORY), scripted=False)
     text = drawn(panel(ended, BEGAN + timedelta(days=1)))
     assert "SCRIPTED" not in text
-    assert "SUCCEEDED   6.5 s   turn 2   2 tool calls (1 failed)   model-1" in text
+    assert "SUCCEEDED   7.0 s   turn 2   2 tool calls (1 failed)   model-1" in text
 
 
 def test_a_picture_is_a_fold_over_the_events() -> None:

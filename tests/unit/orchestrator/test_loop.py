@@ -10,10 +10,11 @@ import pytest
 
 from taor_orchestrator import log, winddown
 from taor_orchestrator.build import BuildState, Claim, Ended, Ending, HandedOver, Rested
-from taor_orchestrator.history import EntryKind
+from taor_orchestrator.events import AllowanceLow, derive
+from taor_orchestrator.history import EntryKind, History
 from taor_orchestrator.loop import run
 from taor_orchestrator.model.port import CallFailed, FailureKind, Outcome
-from taor_orchestrator.money import Denial, DenialCause, Need, Purpose, Reserved
+from taor_orchestrator.money import Allowance, Denial, DenialCause, Need, Purpose, Reserved
 from taor_orchestrator.ports import Fate, LeaseLost
 from tests.unit.orchestrator.world import FINISH, SCRIPT, TOMORROW, Killed, Script, Switch, World, kinds, text, use
 
@@ -223,6 +224,18 @@ async def test_near_the_end_of_the_allowance_it_is_told_once_hands_over_and_rest
     assert len(world.calls) <= 5 + winddown.HANDOVER_TURNS
     assert world.holds_nothing()
     assert world.fates == [Fate.PAUSE]
+    [told] = [each for each in derive(History(tuple(world.log)), 0) if isinstance(each.event, AllowanceLow)]
+    assert told.event == AllowanceLow(5, TOMORROW)
+    assert world.forecasts.keys() == {told.log_sequence}
+
+
+def test_what_was_said_of_an_allowance_before_there_was_an_event_of_it_stays_without() -> None:
+    allowance = Allowance(5_250_000, 5_250_000, 5_000_000, 5_000_000, TOMORROW, 1)
+    note = winddown.note(allowance)
+    assert winddown.read_note(note) == winddown.Told(5_250_000, TOMORROW)
+    as_it_was = note.removeprefix("taor-budget: low\n\n")
+    assert as_it_was.startswith("The allowance of $5.250000 until 2030-01-02 00:00:00 UTC is nearly used up")
+    assert winddown.read_note(as_it_was) is None
 
 
 async def test_after_a_night_it_goes_on_to_the_same_end() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import datetime
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -34,7 +34,7 @@ from taor_orchestrator.money import (
     Reserved,
     Settlement,
 )
-from taor_orchestrator.ports import Attached, DependencyDown, Fate, Holds, LeaseLost, Ports, Rest
+from taor_orchestrator.ports import NO_FORECASTS, Attached, DependencyDown, Fate, Holds, LeaseLost, Ports, Rest
 from taor_orchestrator.toolset import Bash, Operation, OperationState, ToolInput
 from taor_orchestrator.transcript import ToolAnswer
 
@@ -85,6 +85,7 @@ class World:
     earmarks: bool = True
     most_earmarks: list[int] = field(default_factory=list)
     finished_turns: list[int] = field(default_factory=list)
+    forecasts: dict[int, Forecast] = field(default_factory=dict)
     forecasts_fail: bool = False
     broke: bool = False
     cancelled: bool = False
@@ -332,11 +333,14 @@ class Sandbox(Port):
 
 
 class Builds(Port):
-    async def project(self, claim: Claim, history: History, spent_microdollars: int) -> None:
+    async def project(
+        self, claim: Claim, history: History, spent_microdollars: int, forecasts: Mapping[int, Forecast] = NO_FORECASTS
+    ) -> None:
         await self.switch.boundary()
         self.fence(claim)
         assert history.head <= len(self.world.log), "the projection is never ahead of the log"
         self.world.projected = history.head
+        self.world.forecasts |= forecasts
 
     async def wake_generation(self, claim: Claim) -> int:
         return self.world.woken

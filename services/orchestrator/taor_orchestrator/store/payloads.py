@@ -7,6 +7,7 @@ import dataclasses
 import orjson
 
 from taor_orchestrator.events import (
+    AllowanceLow,
     BuildEnded,
     Documented,
     Escalated,
@@ -27,23 +28,28 @@ _KINDS: dict[type, str] = {
     Documented: "documented",
     Escalated: "escalated",
     MessageRead: "message_read",
+    AllowanceLow: "allowance_low",
     BuildEnded: "ended",
 }
 
 
-def payload_of(event: Event) -> str:
-    """The payload of an event; JSON escapes the NUL that PostgreSQL takes in no text."""
+def payload_of(event: Event, forecast: Forecast | None = None) -> str:
+    """The payload of an event, with the forecast that it may tell; JSON escapes the NUL that PostgreSQL refuses."""
     fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
     if isinstance(event, Documented):
         fields.pop("content")
+    if isinstance(event, AllowanceLow):
+        fields |= _outlooks(forecast)
     return orjson.dumps({"kind": _KINDS[type(event)], **fields}).decode()
 
 
 def forecast_of(forecast: Forecast | None) -> str:
     """How a build may go on, as fields of the event of its rest; what is not foreseen is left out."""
-    if forecast is None:
-        return "{}"
-    return orjson.dumps({"p50": _known(forecast.p50), "p90": _known(forecast.p90)}).decode()
+    return orjson.dumps(_outlooks(forecast)).decode()
+
+
+def _outlooks(forecast: Forecast | None) -> dict[str, object]:
+    return {} if forecast is None else {"p50": _known(forecast.p50), "p90": _known(forecast.p90)}
 
 
 def _known(outlook: Outlook) -> dict[str, object]:

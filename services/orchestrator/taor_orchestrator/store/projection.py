@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +13,8 @@ from taor_orchestrator.build import BuildState, Claim
 from taor_orchestrator.events import Derived, Documented, ToolCalled, TurnTaken, derive
 from taor_orchestrator.history import Entry, EntryKind, History
 from taor_orchestrator.inbox import InboxText, Signals, TextKind
-from taor_orchestrator.ports import Builds, LeaseLost, Rest
+from taor_orchestrator.money import Forecast
+from taor_orchestrator.ports import NO_FORECASTS, Builds, LeaseLost, Rest
 from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.leases import SIGNALS, signals_of
 from taor_orchestrator.store.payloads import forecast_of, payload_of, plain
@@ -42,14 +43,16 @@ class BuildRow(Builds):
         self._tell = tell
         self._cursor: int | None = None
 
-    async def project(self, claim: Claim, history: History, spent_microdollars: int) -> None:
+    async def project(
+        self, claim: Claim, history: History, spent_microdollars: int, forecasts: Mapping[int, Forecast] = NO_FORECASTS
+    ) -> None:
         """Derive what every entry above the cursor tells, in one transaction; `LeaseLost` when the epoch has moved."""
         async with dependable():
             while True:
                 if self._cursor is None:
                     self._cursor = await self._pool.fetchval(CURSOR, UUID(claim.build_id), claim.tenant_id)
                 assert self._cursor is not None
-                arguments = _arguments(claim, history, self._cursor, spent_microdollars)
+                arguments = _arguments(claim, history, self._cursor, spent_microdollars, forecasts)
                 [(outcome, self._cursor)] = await self._pool.fetch(PROJECT, *arguments)
                 match outcome:
                     case "PROJECTED":
@@ -106,7 +109,9 @@ class BuildRow(Builds):
         return None if item is None else str(item)
 
 
-def _arguments(claim: Claim, history: History, cursor: int, spent_microdollars: int) -> tuple[object, ...]:
+def _arguments(
+    claim: Claim, history: History, cursor: int, spent_microdollars: int, forecasts: Mapping[int, Forecast]
+) -> tuple[object, ...]:
     derived = list(derive(history, cursor))
     written = [each.event for each in derived if isinstance(each.event, Documented)]
     documents = {event.section: plain(event.content) for event in written}
@@ -121,7 +126,7 @@ def _arguments(claim: Claim, history: History, cursor: int, spent_microdollars: 
         _count(derived, ToolCalled),
         [each.log_sequence for each in derived],
         [each.position for each in derived],
-        [payload_of(each.event) for each in derived],
+        [payload_of(each.event, forecasts.get(each.log_sequence)) for each in derived],
         list(documents.keys()),
         list(documents.values()),
         [item for item, _ in read],
