@@ -27,6 +27,13 @@ CREATE TABLE IF NOT EXISTS taor_sql_files (
     name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
 """
 
+# Read by whoever starts a version on the data of another, and by whoever has changed a migration.
+_OTHER_VERSION = """\
+this database was made by another version of taor: the {name} that was applied to it is not the one of this version.
+  Go on with the version that made it, or give this one a database of its own: at home that is another folder,
+  `./taor up --data FOLDER`, or the same one anew, once `./taor down` was said and it was removed with all its builds.
+  Whoever develops taor: a migration that was applied anywhere stays as it is; write a new one."""
+
 
 class MigrationError(Exception):
     """The files and the database do not fit together; the message says which file and what to do."""
@@ -75,7 +82,7 @@ async def _apply_new(connection: asyncpg.Connection, package: str, phase: Phase)
         if file.name not in recorded:
             waiting.append(file)
         elif recorded[file.name] != file.sha256:
-            raise MigrationError(f"{file.name} was changed after it was applied; write a new migration instead")
+            raise MigrationError(_OTHER_VERSION.format(name=file.name))
     chosen = [file for file in waiting if phase in ("all", _phase(file))]
     for file in chosen:
         await _apply(connection, file, "INSERT INTO taor_migrations (name, sha256) VALUES ($1, $2)", file.name)
