@@ -12,7 +12,7 @@ from taor_orchestrator.history import EntryKind
 from taor_orchestrator.listening import hear
 from taor_orchestrator.model.port import CallFailed
 from taor_orchestrator.payment import MoneyDenied, TellFirst
-from taor_orchestrator.ports import CancelSeen, Ports
+from taor_orchestrator.ports import CancelSeen, DependencyDown, NothingBegun, Ports
 from taor_orchestrator.recovery import Act, Await, Begin, Close, Leave, Nudge, Think, next_step
 from taor_orchestrator.takeover import take_over
 from taor_orchestrator.tenure import Tenure
@@ -27,9 +27,13 @@ async def run(claim: Claim, ports: Ports) -> Ending:
     """Think, act, observe, repeat, until the build ends, rests, or is handed over.
 
     What comes next is read from the log alone, so this is also how a build goes on after a crash, a hand-over or a
-    night's sleep. Raises `LeaseLost` when another worker has it, `DependencyDown` when a service stays away.
+    night's sleep. Raises `LeaseLost` when another worker has it, `DependencyDown` when a service stays away, and
+    `NothingBegun` when it does so from the start.
     """
-    tenure = await take_over(claim, ports)
+    try:
+        tenure = await take_over(claim, ports)
+    except DependencyDown as down:
+        raise NothingBegun(str(down)) from down
     try:
         while True:
             if (ending := await _step(tenure)) is not None:

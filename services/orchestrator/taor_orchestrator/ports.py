@@ -39,6 +39,10 @@ class DependencyDown(Exception):
     """A service did not come back within the patience of the loop: the build goes back to the queue as it is."""
 
 
+class NothingBegun(DependencyDown):
+    """It stayed away while the build was taken over: nothing of the build was tried, so it is not to blame."""
+
+
 class Lease(Protocol):
     """The right of this process to work on one build."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from taor_orchestrator.build import BuildState, Claim, Ended, Ending, HandedOver, Outcome, Rested
 from taor_orchestrator.dispatch.rows import Pace
-from taor_orchestrator.ports import DependencyDown, Lease, Rest
+from taor_orchestrator.ports import DependencyDown, Lease, NothingBegun, Rest
 from taor_orchestrator.store.builds import Request
 from taor_orchestrator.store.projection import BuildRow
 from tests.contract.dispatch.conftest import Bench
@@ -216,6 +216,21 @@ async def test_a_tenure_that_breaks_is_tried_again_later_and_later(bench: Bench)
     given_back = "SELECT extract(epoch FROM due_at - (SELECT max(created_at) FROM events))::float8 FROM builds"
     assert 1 < await bench.pool.fetchval(given_back) <= 60
     assert await bench.state(build) == "QUEUED"
+
+
+async def test_a_build_is_not_given_up_for_a_service_that_is_away_for_long(bench: Bench) -> None:
+    await bench.submit()
+    claims: list[int] = []
+    done = asyncio.Event()
+
+    async def work(claim: Claim, lease: Lease) -> Ending:
+        claims.append(claim.fruitless_claims)
+        if len(claims) == 3:
+            done.set()
+        raise NothingBegun("the budget is away")
+
+    await run_here(bench, work, done)
+    assert claims == [1, 1, 1]
 
 
 async def test_a_build_cannot_be_in_two_places(bench: Bench) -> None:

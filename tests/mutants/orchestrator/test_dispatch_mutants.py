@@ -83,6 +83,13 @@ MUTANTS = [
         fences.test_a_replaced_worker_lets_nothing_wait_for_people,
     ),
     Mutant(
+        "an outage of a service counts towards giving a build up",
+        "dispatch",
+        "CASE WHEN p_in_vain THEN",
+        "CASE WHEN true THEN",
+        dispatch.test_a_build_is_not_given_up_for_a_service_that_is_away_for_long,
+    ),
+    Mutant(
         "a build is given back whatever its epoch",
         "dispatch",
         "AND epoch = p_epoch AND state = 'RUNNING';",

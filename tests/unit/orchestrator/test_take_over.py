@@ -11,6 +11,7 @@ from taor_orchestrator.closing import GIVEN_UP
 from taor_orchestrator.history import Entry, EntryKind
 from taor_orchestrator.loop import GAVE_UP, MAX_FRUITLESS_CLAIMS, run
 from taor_orchestrator.money import Need, Reserved, Settlement
+from taor_orchestrator.ports import DependencyDown, Holds, NothingBegun
 from taor_orchestrator.toolset import ToolInput
 from taor_orchestrator.transcript import ToolAnswer, tool_results
 from tests.unit.orchestrator.world import SCRIPT, Killed, Switch, World, kinds
@@ -35,6 +36,17 @@ async def test_an_answer_that_is_logged_and_not_settled_is_settled_by_the_next_w
     assert world.states() == ["HELD"]
     assert isinstance(await run(world.claim(), world.ports(Switch())), Ended)
     assert world.states() == ["SETTLED"] * 4 + ["RELEASED"]
+
+
+async def test_a_service_that_is_away_from_the_start_is_not_the_builds_fault() -> None:
+    ports = World(SCRIPT).ports(Switch())
+
+    async def away(claim: Claim) -> Holds:
+        raise DependencyDown("the budget is away")
+
+    ports.budget.attach = away  # type: ignore[method-assign] # a service that stays away
+    with pytest.raises(NothingBegun, match="the budget is away"):
+        await run(World(SCRIPT).claim(), ports)
 
 
 async def test_a_build_that_is_given_up_in_a_command_answers_it_with_the_outcome() -> None:

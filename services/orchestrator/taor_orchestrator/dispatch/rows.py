@@ -13,7 +13,7 @@ from taor_orchestrator.build import Claim, Ended, HandedOver, Rested, Waiting
 from taor_orchestrator.dispatch.hints import listen
 from taor_orchestrator.dispatch.lease import BEAT_SECONDS, HeldLease
 from taor_orchestrator.dispatch.port import Dispatch, Work
-from taor_orchestrator.ports import DependencyDown, LeaseLost
+from taor_orchestrator.ports import DependencyDown, LeaseLost, NothingBegun
 from taor_orchestrator.store.builds import BuildStore, NewBuild, Request
 from taor_orchestrator.store.failures import dependable
 from taor_orchestrator.store.leases import Claimed, LeaseStore
@@ -151,7 +151,8 @@ class RowDispatch(Dispatch):
             raise
         except DependencyDown as down:
             _log.warning("a service stays away", extra={"why": str(down)})
-            await self._give_back(claim, _retry_seconds(claim), f"a service stays away: {down}")
+            reason = f"a service stays away: {down}"
+            await self._give_back(claim, _retry_seconds(claim), reason, in_vain=not isinstance(down, NothingBegun))
         except Exception:  # the boundary of a tenure: whatever it was, the build goes back to the queue
             _log.exception("a tenure broke")
             await self._give_back(claim, _retry_seconds(claim), "its worker met an error")
@@ -164,10 +165,10 @@ class RowDispatch(Dispatch):
                 case HandedOver():
                     await self._give_back(claim, 0.0, "handed over by a worker that stops")
 
-    async def _give_back(self, claim: Claim, delay_seconds: float, reason: str) -> None:
+    async def _give_back(self, claim: Claim, delay_seconds: float, reason: str, *, in_vain: bool = True) -> None:
         try:
             async with dependable():
-                await self._leases.requeue(claim, delay_seconds, reason)
+                await self._leases.requeue(claim, delay_seconds, reason, in_vain=in_vain)
         except DependencyDown as down:
             _log.warning("a build is given back by the end of its lease", extra={"why": str(down)})
 

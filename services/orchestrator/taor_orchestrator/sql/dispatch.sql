@@ -67,11 +67,14 @@ BEGIN
     END LOOP;
 END $$;
 
--- Gives a build back to the queue; nothing happens when its epoch has moved.
-CREATE OR REPLACE FUNCTION requeue_build(p_build_id uuid, p_epoch bigint, p_delay interval, p_reason text)
+-- Gives a build back to the queue; nothing happens when its epoch has moved. A claim that could not even begin was not
+-- in vain: else an outage of a service would make up the number of claims after which a build is given up.
+CREATE OR REPLACE FUNCTION requeue_build(
+    p_build_id uuid, p_epoch bigint, p_delay interval, p_reason text, p_in_vain boolean)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE builds SET state = 'QUEUED', due_at = taor_now() + p_delay, lease_owner = NULL, lease_until = NULL
+    UPDATE builds SET state = 'QUEUED', due_at = taor_now() + p_delay, lease_owner = NULL, lease_until = NULL,
+                      fruitless_claims = CASE WHEN p_in_vain THEN fruitless_claims ELSE greatest(fruitless_claims - 1, 0) END
     WHERE build_id = p_build_id AND epoch = p_epoch AND state = 'RUNNING';
     IF NOT FOUND THEN RETURN false; END IF;
     PERFORM tell_state(p_build_id, 'RUNNING', 'QUEUED', p_reason);

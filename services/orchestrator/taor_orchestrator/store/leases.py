@@ -27,7 +27,7 @@ BEAT = f"""
     FROM unnest($1::uuid[], $2::bigint[]) AS mine (build_id, epoch)
     WHERE b.build_id = mine.build_id AND b.epoch = mine.epoch AND b.state = 'RUNNING'
     RETURNING b.build_id, {SIGNALS}"""
-REQUEUE = "SELECT requeue_build($1, $2, $3, $4)"
+REQUEUE = "SELECT requeue_build($1, $2, $3, $4, $5)"
 WAKE_DUE = "SELECT wake_due_builds($1)"
 
 
@@ -58,10 +58,13 @@ class LeaseStore:
         rows = await self._pool.fetch(BEAT, ids, epochs, self._lease)
         return {str(row["build_id"]): signals_of(row) for row in rows}
 
-    async def requeue(self, claim: Claim, delay_seconds: float, reason: str) -> None:
-        """Give the build back to the queue, to be claimed after `delay_seconds`."""
+    async def requeue(self, claim: Claim, delay_seconds: float, reason: str, *, in_vain: bool = True) -> None:
+        """Give the build back to the queue, to be claimed after `delay_seconds`.
+
+        Unless it was claimed `in_vain`, the claim does not count towards giving the build up.
+        """
         delay = datetime.timedelta(seconds=delay_seconds)
-        await self._pool.execute(REQUEUE, UUID(claim.build_id), claim.epoch, delay, reason)
+        await self._pool.execute(REQUEUE, UUID(claim.build_id), claim.epoch, delay, reason, in_vain)
 
     async def wake_due(self, most: int) -> int:
         """Queue the resting builds whose time has come; how many there were."""
