@@ -8,7 +8,7 @@ import pytest
 
 from taor_sandbox.backends.errors import FileProblem, FileRefused, InvalidRequest
 from taor_sandbox.backends.port import MAX_WRITE_BYTES, Backend, FileKind, Sandbox
-from tests.support.sandboxes import SMALL, run, write, write_file
+from tests.support.sandboxes import EPOCH, SMALL, run, write, write_file
 
 
 async def test_a_file_is_written_whole_with_its_folders(sandbox: Sandbox) -> None:
@@ -112,6 +112,24 @@ async def test_what_cannot_be_read_says_why(sandbox: Sandbox, prepare: str, path
     with pytest.raises(FileRefused) as refused:
         await sandbox.read(path)
     assert refused.value.problem is problem
+
+
+async def test_a_locked_project_is_open_to_its_owner_again(backend: Backend, sandbox: Sandbox) -> None:
+    """Nobody could unlock it otherwise: every command begins in there."""
+    lock = "chmod 000 /workspace"
+    await write_file(sandbox, "file", b"kept")
+    await run(sandbox, lock)
+    assert (await run(sandbox, f"cat file; {lock}")).stdout == "kept"
+    assert await sandbox.read("file") == b"kept"
+    await run(sandbox, lock)
+    assert (await write_file(sandbox, "other", b"x")).created
+    await run(sandbox, lock)
+    assert [piece async for piece in sandbox.archive(["."])]
+    await run(sandbox, lock)
+    await backend.pause(sandbox.provider_id, EPOCH)
+    woken = await backend.attach(sandbox.provider_id)
+    assert await woken.read("file") == b"kept"
+    await woken.close()
 
 
 @pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 5000])

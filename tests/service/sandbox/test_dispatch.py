@@ -26,6 +26,17 @@ async def test_a_working_directory_that_is_gone_falls_back_to_the_project(harnes
     assert (await harness.bash(2, "pwd")).text == "/workspace\n"
 
 
+@pytest.mark.parametrize("end", ["rm -r ../sub", "chmod 000 ."])
+async def test_a_folder_that_cannot_be_entered_any_more_stops_one_command_only(harness: Harness, end: str) -> None:
+    await harness.attach()
+    await harness.bash(1, "mkdir sub; cd sub")
+    await harness.bash(2, end)
+    refused = await harness.bash(3, "touch /workspace/ran")
+    assert refused.exit_status == 126
+    assert "It was not started; the next starts in /workspace." in refused.text
+    assert (await harness.bash(4, "pwd; ls -d ran")).text.startswith("/workspace\n[stderr]\nls:")
+
+
 async def test_four_dispatches_at_once_run_once(harness: Harness) -> None:
     await harness.attach()
     request = harness.request(1, bash=pb.Bash(command="echo x >> count; sleep 0.2; cat count"))

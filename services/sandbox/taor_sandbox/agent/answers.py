@@ -28,6 +28,7 @@ class Answers:
 
     def answer(self, connection: Connection, packet: Packet) -> None:
         """Do what a packet asks and send the reply, in a while for a helper."""
+        files.open_to_owner(self._config.workspace)
         try:
             if isinstance(packet.message, Spawn):
                 self._spawn(connection, packet.number, packet.message, packet.fds)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from taor_sandbox import redaction, truncation
-from taor_sandbox.backends.port import CommandExit, Ending
+from taor_sandbox.backends.port import WORKSPACE, CommandExit, Ending
 from taor_sandbox.outcome import Failure, FailureCode, Outcome
 from taor_sandbox.tools.inputs import Bash
 
 DEFAULT_TIMEOUT_SECONDS = 120
 MAX_TIMEOUT_SECONDS = 600
+_CANNOT_START = 126
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def ran(
         failure=failure,
         exit_status=exit.status if exit.ending is Ending.EXITED else None,
         elapsed_seconds=exit.elapsed_seconds,
-        cwd=exit.cwd,
+        cwd=exit.cwd if _was_started(exit) else WORKSPACE,  # else no command could be started there ever again
     )
 
 
@@ -59,13 +60,22 @@ def started(pid: int, ports: Sequence[int], log_paths: Sequence[str]) -> Outcome
 def ended_at_once(wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed) -> Outcome:
     """The result of a background command that is over already."""
     outcome = ran(wanted, exit, stdout, stderr)
-    return replace(outcome, text=f"The background command has ended already.\n{outcome.text}", cwd=None)
+    return replace(
+        outcome,
+        text=f"The background command has ended already.\n{outcome.text}",
+        cwd=outcome.cwd if exit.cwd is None else None,
+    )
 
 
 def _failure(wanted: Bash, exit: CommandExit) -> Failure | None:
     match exit.ending:
         case Ending.EXITED if exit.status == 0:
             return None
+        case Ending.EXITED if not _was_started(exit):
+            message = (
+                f"The command ended with status {exit.status}. It was not started; the next starts in {WORKSPACE}."
+            )
+            return Failure(FailureCode.EXIT_STATUS, message)
         case Ending.EXITED:
             return Failure(FailureCode.EXIT_STATUS, f"The command ended with status {exit.status}.")
         case Ending.TIMEOUT:
@@ -75,6 +85,11 @@ def _failure(wanted: Bash, exit: CommandExit) -> Failure | None:
             return Failure(FailureCode.CANCELLED, "The command was killed because the call was cancelled.")
         case limit:
             return Failure(FailureCode.LIMIT, f"The command was killed. {_LIMITS[limit]}")
+
+
+def _was_started(exit: CommandExit) -> bool:
+    """False where its folder is gone or locked: then it has this status, and has ended nowhere."""
+    return exit.ending is not Ending.EXITED or exit.status != _CANNOT_START or exit.cwd is not None
 
 
 def _cut(printed: Printed, heading: str = "") -> str:

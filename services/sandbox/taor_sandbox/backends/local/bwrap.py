@@ -80,7 +80,7 @@ class Launcher:
             *_system(self.toolbox),
             *_own_files(folder, limits),
             *("--seccomp", str(fds.seccomp), "--info-fd", str(fds.info)),
-            *("--clearenv", "--chdir", WORKSPACE, "--", str(python), "-I", "-S", "-B", "-c"),
+            *("--clearenv", "--chdir", "/", "--", str(python), "-I", "-S", "-B", "-c"),
             f"import sys; sys.path.insert(0, {tools!r}); from taor_sandbox.agent.main import start; start()",
             *(str(fds.listener), str(fds.lock), json.dumps(config)),
         ]
