@@ -15,6 +15,8 @@ from functools import cached_property
 from taor_sandbox.packs import Pack, Place
 from taor_sandbox.treewalk import UNREADABLE
 
+UNREAD = ""
+"""In the place of a file's content that nobody has read yet."""
 _PACK = "pack"
 _FIELDS = 7
 
@@ -82,12 +84,33 @@ class Manifest:
     @cached_property
     def paths_by_sha256(self) -> Mapping[str, str]:
         """Each distinct content with one path that has it."""
-        return {entry.content: entry.path for entry in self.entries if entry.kind is EntryKind.FILE}
+        return {entry.content: entry.path for entry in self.entries if _is_read(entry)}
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
         """Each distinct content with its size in bytes."""
-        return {entry.content: entry.size_bytes for entry in self.entries if entry.kind is EntryKind.FILE}
+        return {entry.content: entry.size_bytes for entry in self.entries if _is_read(entry)}
+
+    def files_of(self, contents: Iterable[str]) -> Mapping[str, int]:
+        """For each of these contents one path that has it, with its size in bytes."""
+        return {self.paths_by_sha256[each]: self.sizes[each] for each in contents}
+
+    @cached_property
+    def unread(self) -> Mapping[str, int]:
+        """The files whose contents are not known yet, with their sizes in bytes."""
+        unread = (entry for entry in self.entries if entry.content == UNREAD and entry.kind is EntryKind.FILE)
+        return {entry.path: entry.size_bytes for entry in unread}
+
+    def read(self, hashes: Mapping[str, str]) -> "Manifest":
+        """The same with the contents, by path, of files that were not read."""
+        return replace(
+            self,
+            entries=tuple(replace(e, content=hashes[e.path]) if e.path in self.unread else e for e in self.entries),
+        )
+
+    def placed(self, places: Mapping[str, Place]) -> "Manifest":
+        """The same with the places of its contents, of all that are known."""
+        return replace(self, places={content: places[content] for content in self.sizes if content in places})
 
     @property
     def objects(self) -> frozenset[str]:
@@ -136,15 +159,16 @@ class Manifest:
         packs = [Pack(row[0], row[2]) for row in rows if _is_pack(row)]
         entries = [row for row in rows if not _is_pack(row)]
         places = {row[_FIELDS - 1]: _place(row[_FIELDS:], packs) for row in entries if len(row) > _FIELDS}
-        return replace(cls._of_rows([row[:_FIELDS] for row in entries]), places=places)
+        return replace(cls.of_rows([row[:_FIELDS] for row in entries]), places=places)
 
     @classmethod
     def walked(cls, text: bytes) -> "Manifest":
         """Read what the walk inside a sandbox prints, which knows of no packs; raises ValueError."""
-        return cls._of_rows([json.loads(line) for line in text.splitlines()])
+        return cls.of_rows([json.loads(line) for line in text.splitlines()])
 
     @classmethod
-    def _of_rows(cls, rows: Sequence[object]) -> "Manifest":
+    def of_rows(cls, rows: Sequence[object]) -> "Manifest":
+        """Take entries as the walk prints them; raises ValueError."""
         unreadable = [path for row in rows if (path := _unreadable(row)) is not None]
         return cls.of([_entry(row) for row in rows if _unreadable(row) is None], unreadable)
 
@@ -188,6 +212,10 @@ def _unreadable(row: object) -> str | None:
             return path
         case _:
             return None
+
+
+def _is_read(entry: Entry) -> bool:
+    return entry.kind is EntryKind.FILE and entry.content != UNREAD
 
 
 def _is_open(entry: Entry) -> bool:

@@ -34,14 +34,14 @@ class Place:
     offset: int
 
 
-def kept(places: Mapping[str, Place], sizes: Mapping[str, int]) -> dict[str, Place]:
-    """Of the last snapshot's places those that a new one, with contents of these sizes, goes on using."""
-    living = {content: place for content, place in places.items() if content in sizes}
+def usable(places: Mapping[str, Place], sizes: Mapping[str, int]) -> dict[str, Place]:
+    """Of the last snapshot's places those that a new one may go on using, which has contents of these sizes."""
     alive_bytes: Counter[Pack] = Counter()
-    for content, place in living.items():
-        alive_bytes[place.pack] += sizes[content]
+    for content, place in places.items():
+        if content in sizes:
+            alive_bytes[place.pack] += sizes[content]
     given_up = to_give_up(alive_bytes)
-    return {content: place for content, place in living.items() if place.pack not in given_up}
+    return {content: place for content, place in places.items() if place.pack not in given_up}
 
 
 def to_give_up(alive_bytes: Mapping[Pack, int]) -> set[Pack]:

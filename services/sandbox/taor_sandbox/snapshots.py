@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 
@@ -21,20 +21,22 @@ from taor_sandbox.blobs.port import BlobError, Blobs
 from taor_sandbox.claims import Claims
 from taor_sandbox.errors import SandboxUnavailable, SnapshotFailed, StaleGeneration
 from taor_sandbox.journal import Journal
+from taor_sandbox.listing import list_files
 from taor_sandbox.manifest import Manifest
 from taor_sandbox.operations import Dispatcher
-from taor_sandbox.packs import Place, kept
+from taor_sandbox.packs import Place, usable
 from taor_sandbox.records import Build, BuildKey, Snapshot
 from taor_sandbox.restore import read_manifest
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.spool import Spool, Stowed, copy_out, stow, upload
 from taor_sandbox.store.snapshots import Covered, Snapshots
-from taor_sandbox.tree import take_stock
+from taor_sandbox.tree import report_unreadable, take_stock
 
 AT_ONCE = 2
 """Each takes a CPU for hashing and a disk for its spool; the others wait, and their sandboxes go on meanwhile."""
 _MOST_LISTED = 100
-_MOST_NAMED = 20
+_MOST_UNREAD_BYTES = 32 * 1024 * 1024
+"""More is hashed inside, because most of it may be what the last snapshot has, as after an installation made anew."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,9 +48,11 @@ class _Walked:
     manifest: Manifest
     covered: Covered
     places: Mapping[str, Place]
-    """Where the last snapshot has contents that are still there."""
-    copied: frozenset[str]
-    """The contents that were copied out of the sandbox."""
+    """Where the last snapshot has contents; the new one goes on using these."""
+    by_themselves: Collection[str]
+    """The contents of the last snapshot that lie in no pack."""
+    copied: Mapping[str, int]
+    """The files that were copied out of the sandbox, with their sizes in bytes."""
 
 
 class _LostByStore(Exception):
@@ -108,11 +112,13 @@ class SnapshotTaker:
             if walked is None:
                 assert newest is not None
                 return newest
-            paths = walked.manifest.paths_by_sha256
-            stowed = await asyncio.to_thread(stow, spool, {paths[each]: each for each in walked.copied})
-            manifest = replace(walked.manifest, places={**walked.places, **stowed.places})
+            stowed = await asyncio.to_thread(stow, spool, walked.copied, {*walked.places, *walked.by_themselves})
+            manifest = _told(walked, stowed)
+            if _is_of(newest, manifest, walked.covered):
+                assert newest is not None
+                return newest
             try:
-                await self._store(build, snapshot_id, replace(walked, manifest=manifest), stowed, spool)
+                await self._store(build, snapshot_id, walked.covered, manifest, stowed, spool)
             except (BlobError, SnapshotFailed):
                 await self._snapshots.mark_failed(build.key, snapshot_id)
                 raise
@@ -142,31 +148,30 @@ class SnapshotTaker:
         """
         covered = await self._snapshots.covered(build.key)
         is_same = newest is not None and newest.generation == build.generation
-        manifest = await take_stock(sandbox, before if is_same else None)  # another sandbox's inodes say nothing
-        if newest and (newest.tree_sha256, newest.covers) == (manifest.tree_sha256, covered.position):
+        manifest = await _look(sandbox, before, is_same=is_same)
+        if not manifest.unread and _is_of(newest, manifest, covered):
             return None
-        if manifest.unreadable:
-            paths = ", ".join(map(ascii, manifest.unreadable[:_MOST_NAMED]))
-            _log.error("%d paths are left out, unreadable: %s", len(manifest.unreadable), paths)
+        report_unreadable(manifest)
         # A published snapshot needs what it names: the store has all of that, or has lost it, which is found out later.
-        places = kept(before.places, manifest.sizes) if before else {}
+        places = usable(before.places, manifest.sizes) if before else {}
         by_themselves = before.paths_by_sha256.keys() - before.places.keys() if before else set()
-        copied = frozenset(manifest.sizes.keys() - places.keys() - by_themselves)
-        await copy_out(sandbox, manifest, copied, spool)
-        return _Walked(manifest, covered, places, copied)
+        lacking = manifest.sizes.keys() - places.keys() - by_themselves
+        copied = {**manifest.unread, **manifest.files_of(lacking)}
+        await copy_out(sandbox, copied, manifest.locked(copied), spool)
+        return _Walked(manifest, covered, places, by_themselves, copied)
 
-    async def _store(self, build: Build, snapshot_id: str, walked: _Walked, stowed: Stowed, spool: Spool) -> None:
+    async def _store(
+        self, build: Build, snapshot_id: str, covered: Covered, manifest: Manifest, stowed: Stowed, spool: Spool
+    ) -> None:
         """Announce, then store what the store lacks, and then the manifest; raises _LostByStore."""
-        tenant_id, manifest = build.key.tenant_id, walked.manifest
         encoded = manifest.encode()
         manifest_sha256 = sha256(encoded)
-        await self._snapshots.announce(build, snapshot_id, walked.covered, manifest, manifest_sha256.digest())
-        missing = await self._blobs.missing(tenant_id, manifest.objects)
-        if lost := missing - stowed.objects.keys() - walked.copied:
+        await self._snapshots.announce(build, snapshot_id, covered, manifest, manifest_sha256.digest())
+        missing = await self._blobs.missing(build.key.tenant_id, manifest.objects)
+        if lost := missing - stowed.objects.keys():
             raise _LostByStore(lost)
-        if lacking := missing - await upload(self._blobs, tenant_id, stowed, missing, spool):
-            raise SnapshotFailed(f"{len(lacking)} files changed while they were copied; try again")
-        await self._blobs.put(tenant_id, manifest_sha256.hexdigest(), BytesIO(encoded))
+        await upload(self._blobs, build.key.tenant_id, stowed, missing, spool)
+        await self._blobs.put(build.key.tenant_id, manifest_sha256.hexdigest(), BytesIO(encoded))
 
     async def _publish(self, build: Build, snapshot_id: str) -> Snapshot:
         if not await self._snapshots.publish(build, snapshot_id):
@@ -192,3 +197,31 @@ class SnapshotTaker:
         except BlobError as error:
             _log.warning("the newest manifest cannot be read; everything is read anew", exc_info=error)
             return None
+
+
+async def _look(sandbox: Sandbox, before: Manifest | None, *, is_same: bool) -> Manifest:
+    """The files as they stand. `is_same`: in the sandbox of `before`; another one's inodes say nothing.
+
+    What no snapshot has is read when it is copied out. What one probably has is read inside, for it need not come out.
+    """
+    try:
+        listed = await list_files(sandbox, before) if before is None or is_same else None
+    except ValueError as error:
+        raise SnapshotFailed(str(error)) from error
+    if listed and (before is None or sum(listed.unread.values()) <= _MOST_UNREAD_BYTES):
+        return listed
+    return await take_stock(sandbox, before if is_same else None)
+
+
+def _told(walked: _Walked, stowed: Stowed) -> Manifest:
+    """What is in the spool tells the contents of what was not read, and must confirm that of what was."""
+    for path in walked.copied:
+        seen = stowed.hashes.get(path)
+        if seen is None or not (path in walked.manifest.unread or path == walked.manifest.paths_by_sha256.get(seen)):
+            raise SnapshotFailed(f"{path!a} changed while it was copied; try again")
+    return walked.manifest.read(stowed.hashes).placed({**walked.places, **stowed.places})
+
+
+def _is_of(newest: Snapshot | None, manifest: Manifest, covered: Covered) -> bool:
+    """Whether the newest snapshot is of exactly these files, and covers as much."""
+    return newest is not None and (newest.tree_sha256, newest.covers) == (manifest.tree_sha256, covered.position)

@@ -1,16 +1,14 @@
 """Brings changed contents out of a sandbox: a tar into a file of ours during the walk, from there into the store."""
 
-import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
 
 from taor_sandbox.backends.port import Sandbox
-from taor_sandbox.blobs.port import BlobCorrupt, Blobs
-from taor_sandbox.manifest import Manifest
+from taor_sandbox.blobs.port import Blobs
 from taor_sandbox.packs import MOST_PACKED_BYTES, PACK_BYTES, Pack, Place
 from taor_sandbox.side_by_side import side_by_side
 from taor_sandbox.tarindex import files_in
@@ -37,61 +35,62 @@ class _Stretch(NamedTuple):
 class Stowed:
     """What of a spool goes into the store, and as which objects."""
 
+    hashes: Mapping[str, str]
+    """The content of each file in the spool."""
     places: Mapping[str, Place]
     """The contents that lie in packs."""
     objects: Mapping[str, Sequence[_Stretch]]
     """The packs, and large contents by themselves."""
 
 
-async def copy_out(sandbox: Sandbox, manifest: Manifest, hashes: Iterable[str], spool: Spool) -> None:
-    """Write a file of each of these contents to the spool, as tar archives one behind the other.
+async def copy_out(sandbox: Sandbox, paths: Iterable[str], locked: Mapping[str, int], spool: Spool) -> None:
+    """Write these files to the spool, as tar archives one behind the other; those that are `locked` are unlocked.
 
     They go by path, so that what is restored together lies together, and the same files make the same packs.
     """
-    paths = sorted(manifest.paths_by_sha256[each] for each in hashes)
-    async with unlocked(sandbox, manifest.locked(paths)):
-        for batch in _batches(paths):
+    async with unlocked(sandbox, locked):
+        for batch in _batches(sorted(paths)):
             async for chunk in sandbox.archive(batch):
                 spool.write(chunk)
     spool.flush()
 
 
-def stow(spool: Spool, hashes: Mapping[str, str]) -> Stowed:
-    """Put the files of the spool into packs, each under the hash that stands for its path; raises FileRefused.
+def stow(spool: Spool, sizes: Mapping[str, int], there: Container[str]) -> Stowed:
+    """Hash the files of the spool, and put them into packs, but for contents that are `there`; raises FileRefused.
 
-    It blocks. A small file that is not what the walk saw is left out; a large one is looked at when it is stored.
+    It blocks. A file that has not the size that was seen is left out.
     """
     packing = _Packing()
-    objects: dict[str, Sequence[_Stretch]] = {}
+    hashes: dict[str, str] = {}
+    large: dict[str, Sequence[_Stretch]] = {}
     for path, start, size in files_in(spool.fileno()):
-        sha256 = hashes.get(path)
-        if sha256 is None:
+        if sizes.get(path) != size:
             continue
+        stretch = _Stretch(start, size)
         if size > MOST_PACKED_BYTES:
-            objects[sha256] = [_Stretch(start, size)]
+            hashes[path] = _hash_of(spool, stretch)
+            large[hashes[path]] = [stretch]
             continue
         content = os.pread(spool.fileno(), size, start)
-        if hashlib.sha256(content).hexdigest() == sha256:
-            packing.add(sha256, _Stretch(start, size), content)
+        sha256 = hashes[path] = hashlib.sha256(content).hexdigest()
+        if sha256 not in there and sha256 not in packing:
+            packing.add(sha256, stretch, content)
     packing.close()
-    return Stowed(packing.places, objects | packing.packs)
+    return Stowed(hashes, packing.places, large | packing.packs)
 
 
-async def upload(blobs: Blobs, tenant_id: str, stowed: Stowed, wanted: Collection[str], spool: Spool) -> set[str]:
-    """Store those of the objects that are wanted; returns which of them are stored now.
+def _hash_of(spool: Spool, stretch: _Stretch) -> str:
+    return hashlib.file_digest(_Stretches(spool.fileno(), [stretch]), "sha256").hexdigest()
 
-    A large content that is not what the walk saw is not stored.
-    """
-    stored: set[str] = set()
+
+async def upload(blobs: Blobs, tenant_id: str, stowed: Stowed, wanted: Container[str], spool: Spool) -> None:
+    """Store those of the objects that are wanted."""
 
     async def put(sha256: str) -> None:
-        content = cast("BinaryIO", io.BufferedReader(_Stretches(spool.fileno(), stowed.objects[sha256])))
-        with contextlib.suppress(BlobCorrupt):
-            await blobs.put(tenant_id, sha256, content)
-            stored.add(sha256)
+        content = io.BufferedReader(_Stretches(spool.fileno(), stowed.objects[sha256]))
+        await blobs.put(tenant_id, sha256, cast("BinaryIO", content))
 
     await side_by_side(put, [each for each in stowed.objects if each in wanted], at_once=_AT_ONCE)
-    return stored
 
 
 @dataclass
@@ -100,28 +99,30 @@ class _Packing:
 
     places: dict[str, Place] = field(default_factory=dict)
     packs: dict[str, Sequence[_Stretch]] = field(default_factory=dict)
-    _contents: list[str] = field(default_factory=list)
-    _stretches: list[_Stretch] = field(default_factory=list)
+    _contents: dict[str, _Stretch] = field(default_factory=dict)
+    _size: int = 0
     _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def __contains__(self, sha256: str) -> bool:
+        return sha256 in self.places or sha256 in self._contents
 
     def add(self, sha256: str, stretch: _Stretch, content: bytes) -> None:
         """Put a content behind the last one, or at the beginning of the next pack."""
-        if self._stretches and sum(each.size for each in self._stretches) + stretch.size > PACK_BYTES:
+        if self._size + stretch.size > PACK_BYTES:
             self.close()
-        self._contents.append(sha256)
-        self._stretches.append(stretch)
+        self._contents[sha256] = stretch
+        self._size += stretch.size
         self._digest.update(content)
 
     def close(self) -> None:
         """Only when a pack is full is it known how it is called, and so where its contents are."""
-        if self._stretches:
-            pack = Pack(self._digest.hexdigest(), sum(each.size for each in self._stretches))
-            self.packs[pack.sha256] = self._stretches
-            offset = 0
-            for sha256, stretch in zip(self._contents, self._stretches, strict=True):
+        if self._contents:
+            pack, offset = Pack(self._digest.hexdigest(), self._size), 0
+            self.packs[pack.sha256] = list(self._contents.values())
+            for sha256, stretch in self._contents.items():
                 self.places[sha256] = Place(pack, offset)
                 offset += stretch.size
-        self._contents, self._stretches, self._digest = [], [], hashlib.sha256()
+        self._contents, self._size, self._digest = {}, 0, hashlib.sha256()
 
 
 class _Stretches(io.RawIOBase):

@@ -13,7 +13,13 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _MOST_RECORD_BYTES = 1024 * 1024
 _MAGIC = slice(257, 262)
-_NAME, _SIZE, _KIND, _PREFIX = slice(0, 100), slice(124, 136), slice(156, 157), slice(345, 500)
+_NAME, _SIZE, _KIND, _TARGET, _PREFIX = (
+    slice(0, 100),
+    slice(124, 136),
+    slice(156, 157),
+    slice(157, 257),
+    slice(345, 500),
+)
 
 
 class Member(NamedTuple):
@@ -25,9 +31,10 @@ class Member(NamedTuple):
 
 
 def files_in(descriptor: int) -> Iterator[Member]:
-    """The regular files of an open file of archives; raises FileRefused for what is none."""
+    """The regular files of an open file of archives, by each of their names; raises FileRefused for what is none."""
     place, end = 0, os.fstat(descriptor).st_size
     told: Mapping[bytes, bytes] = {}
+    found: dict[str, Member] = {}
     while place < end:
         header = os.pread(descriptor, _BLOCK, place)
         place += _BLOCK
@@ -40,7 +47,14 @@ def files_in(descriptor: int) -> Iterator[Member]:
             case b"x":
                 told = _records(os.pread(descriptor, min(size, _MOST_RECORD_BYTES), place))
             case b"0" | b"\0":
-                yield Member(_path(told, header), place, size)
+                path = _path(told, header)
+                yield found.setdefault(path, Member(path, place, size))
+                told = {}
+            case b"1":  # another name of a file that came before
+                target = found.get(_text(told.get(b"linkpath", header[_TARGET])))
+                if target is None:
+                    raise _broken()
+                yield target._replace(path=_path(told, header))
                 told = {}
             case _:
                 told = {}
@@ -65,7 +79,11 @@ def _path(told: Mapping[bytes, bytes], header: bytes) -> str:
     if path is None:
         prefix, name = header[_PREFIX].rstrip(b"\0"), header[_NAME].rstrip(b"\0")
         path = prefix + b"/" + name if prefix else name
-    return path.decode("utf-8", "surrogateescape")
+    return _text(path)
+
+
+def _text(name: bytes) -> str:
+    return name.rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def _number(digits: bytes, base: int) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from importlib.resources import files
 
@@ -11,6 +12,9 @@ from taor_sandbox.manifest import Manifest
 
 _WALK_SECONDS = 120.0
 _MESSAGE_CHARACTERS = 500
+_MOST_NAMED = 20
+
+_log = logging.getLogger(__name__)
 
 
 async def take_stock(sandbox: Sandbox, before: Manifest | None = None) -> Manifest:
@@ -25,6 +29,21 @@ async def take_stock(sandbox: Sandbox, before: Manifest | None = None) -> Manife
         return Manifest.walked(walk.stdout)
     except ValueError as error:
         raise SnapshotFailed(str(error)) from error
+
+
+async def has_locked(sandbox: Sandbox) -> bool:
+    """Whether a file or folder of the project cannot be read as it stands."""
+    folders = ["-type", "d", "!", "(", "-readable", "-executable", ")"]
+    wanted = ["(", "-type", "f", "!", "-readable", "-o", *folders, ")"]
+    found = await sandbox.run(["find", ".", *wanted, "-print", "-quit"], timeout_seconds=_WALK_SECONDS)
+    return bool(found.stdout)
+
+
+def report_unreadable(manifest: Manifest) -> None:
+    """Name what is left out in the log: nobody else can tell, for it looks as if it were not there."""
+    if manifest.unreadable:
+        paths = ", ".join(map(ascii, manifest.unreadable[:_MOST_NAMED]))
+        _log.error("%d paths are left out, unreadable: %s", len(manifest.unreadable), paths)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taor_sandbox.packs import PACK_BYTES, Pack, Place, kept, to_give_up
+from taor_sandbox.packs import PACK_BYTES, Pack, Place, to_give_up, usable
 
 MIB = 1024 * 1024
 
@@ -13,9 +13,9 @@ MIB = 1024 * 1024
 def test_a_pack_of_which_a_third_is_alive_is_kept_and_one_with_less_is_not() -> None:
     pack = Pack("p", 3 * MIB)
     places = {"a": Place(pack, 0), "b": Place(pack, MIB)}
-    assert kept(places, {"a": MIB, "other": 9}) == {"a": places["a"]}
-    assert kept(places, {"a": MIB - 1}) == {}
-    assert kept(places, {}) == {}
+    assert usable(places, {"a": MIB, "other": 9}) == places
+    assert usable(places, {"a": MIB - 1}) == {}
+    assert usable(places, {}) == places, "nobody has counted"
 
 
 def test_what_is_packed_anew_is_bounded_and_the_emptiest_come_first() -> None:
@@ -41,7 +41,7 @@ def test_over_hundreds_of_snapshots_storage_and_their_number_stay_bounded(seed: 
         for name in random_numbers.sample(sorted(files), random_numbers.choice([1, 1, 2, 40])):
             files[name] = f"{name} in {turn}", random_numbers.randrange(200_000)
         sizes = dict(files.values())
-        places = kept(places, sizes)
+        places = {content: place for content, place in usable(places, sizes).items() if content in sizes}
         places |= packed({content: size for content, size in sizes.items() if content not in places}, turn)
         packs = {place.pack for place in places.values()}
         assert places.keys() == sizes.keys()

@@ -35,8 +35,8 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def hashes(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {path: sha256(content) for path, content in files.items()}
+def sizes(files: Mapping[str, bytes]) -> dict[str, int]:
+    return {path: len(content) for path, content in files.items()}
 
 
 def fill(spool: Spool, files: Mapping[str, bytes]) -> None:
@@ -59,12 +59,13 @@ async def read(contents: Contents, wanted: Entry) -> bytes:
 
 async def test_small_contents_share_a_pack_and_all_come_back(spool: Spool, blobs: DirectoryBlobs) -> None:
     fill(spool, FILES)
-    stowed = stow(spool, hashes(FILES))
+    stowed = stow(spool, sizes(FILES), ())
     manifest = Manifest.of([entry(*each) for each in FILES.items()])
     manifest = Manifest(manifest.entries, places=stowed.places)
     assert set(stowed.objects) == manifest.objects
     assert len(stowed.objects) == 2, "a pack, and the large one"
-    assert await upload(blobs, "local", stowed, manifest.objects, spool) == manifest.objects
+    await upload(blobs, "local", stowed, manifest.objects, spool)
+    assert await blobs.missing("local", manifest.objects) == set()
     with Contents(manifest, blobs, "local") as contents:
         assert {each.path: await read(contents, each) for each in manifest.entries} == FILES
 
@@ -72,20 +73,27 @@ async def test_small_contents_share_a_pack_and_all_come_back(spool: Spool, blobs
 def test_a_pack_has_its_bound_and_the_same_files_make_the_same_packs(spool: Spool) -> None:
     files = {f"f{n}": bytes([n]) * MOST_PACKED_BYTES for n in range(9)}
     fill(spool, files)
-    stowed = stow(spool, hashes(files))
+    stowed = stow(spool, sizes(files), ())
     packs = {place.pack for place in stowed.places.values()}
     assert sorted(pack.size_bytes for pack in packs) == [MOST_PACKED_BYTES, PACK_BYTES, PACK_BYTES]
-    assert stow(spool, hashes(files)) == stowed
+    assert stow(spool, sizes(files), ()) == stowed
 
 
-async def test_a_file_that_is_not_what_was_seen_is_not_stored(spool: Spool, blobs: DirectoryBlobs) -> None:
-    seen = hashes({**FILES, "a": b"two", "large": b"y"})
+def test_a_file_that_has_another_size_than_was_seen_is_left_out(spool: Spool) -> None:
     fill(spool, FILES)
-    stowed = stow(spool, seen)
-    assert seen["a"] not in stowed.places
-    stored = await upload(blobs, "local", stowed, list(stowed.objects), spool)
-    assert seen["large"] not in stored
-    assert len(stored) == 1
+    stowed = stow(spool, {**sizes(FILES), "a": 4, "large": 5}, ())
+    assert stowed.hashes == {path: sha256(FILES[path]) for path in ("b", "deep/ü")}
+    assert len(stowed.objects) == 1
+
+
+def test_what_is_there_and_what_is_twice_is_not_packed_again(spool: Spool) -> None:
+    files = {"there": b"t", "one": b"1", "two": b"1", "three": b"3"}
+    fill(spool, files)
+    stowed = stow(spool, sizes(files), {sha256(b"t")})
+    assert stowed.hashes == {path: sha256(content) for path, content in files.items()}
+    ((name, stretches),) = stowed.objects.items()
+    assert (name, sum(each.size for each in stretches)) == (sha256(b"13"), 2)
+    assert stowed.places.keys() == {sha256(b"1"), sha256(b"3")}
 
 
 async def test_a_content_that_is_not_where_it_should_be_is_found(spool: Spool, blobs: DirectoryBlobs) -> None:
@@ -106,7 +114,7 @@ async def test_a_content_that_is_not_where_it_should_be_is_found(spool: Spool, b
 async def test_each_pack_is_fetched_once(spool: Spool, blobs: DirectoryBlobs) -> None:
     small = {f"f{n}": b"%d" % n for n in range(5)}
     fill(spool, small)
-    stowed = stow(spool, hashes(small))
+    stowed = stow(spool, sizes(small), ())
     await upload(blobs, "local", stowed, list(stowed.objects), spool)
     entries = [entry(*each) for each in small.items()]
     with Contents(Manifest(tuple(entries), places=stowed.places), blobs, "local") as contents:

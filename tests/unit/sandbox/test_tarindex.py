@@ -40,7 +40,11 @@ def test_every_file_is_found_by_its_name_in_archives_one_behind_the_other(tmp_pa
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     (tmp_path / "link").symlink_to("plain")
-    archives = packed(tmp_path, *NAMES[:4], "link") + packed(tmp_path, *NAMES[4:])
+    for name in ("-dash", f"{LONG}/f"):
+        (tmp_path / f"{name} too").hardlink_to(tmp_path / name)
+        contents[f"{name} too"] = contents[name]
+    archives = packed(tmp_path, *NAMES[:4], "link", "-dash too")
+    archives += packed(tmp_path, *NAMES[4:], f"{LONG}/f too")
     assert found(spool, archives) == contents
 
 
