@@ -87,7 +87,7 @@ class Reaper:
         due: list[Session] = []
         for session, provider_id in self._sessions.held():
             try:
-                if self._rotation.is_due(await self._backend.keepalive(provider_id)):
+                if self._rotation.is_due(session, await self._backend.keepalive(provider_id)):
                     due.append(session)
             except BackendError as error:
                 _log.warning("a sandbox could not be kept alive", exc_info=error)

@@ -31,9 +31,9 @@ class Rotation:
         self._margin_seconds = margin_seconds
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
-    def is_due(self, seconds_left: float | None) -> bool:
+    def is_due(self, session: Session, seconds_left: float | None) -> bool:
         """Whether a sandbox that may run for so long is to be rotated."""
-        return seconds_left is not None and seconds_left < self._margin_seconds
+        return session.renewable and seconds_left is not None and seconds_left < self._margin_seconds
 
     async def rotate(self, session: Session) -> bool:
         """Rotate the sandbox if nothing runs in it; False when it was left alone, so that a later round may try."""
@@ -70,6 +70,9 @@ class Rotation:
                 await still.aclose()
         async with session.dialling:
             await self._wake(build, session, tree_sha256, before)
+        if self.is_due(session, await self._backend.keepalive(build.provider_id)):
+            session.renewable = False
+            _log.error("a rotation has brought no new life", extra={"build_id": build.key.build_id})
         return True
 
     async def _wake(self, build: Build, session: Session, tree_sha256: bytes, before: str | None) -> None:

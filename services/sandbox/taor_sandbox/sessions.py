@@ -20,6 +20,8 @@ class Session:
     """Held while a handle is made, so that nobody's handle is closed in favour of another's."""
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the sandbox sleeps for a moment, so that an Attach does not take it for lost."""
+    renewable: bool = True
+    """Cleared by a rotation that has brought no new life: whoever tries again would do so in every round."""
     preparing: "asyncio.Task[Build] | None" = None
     """Makes or restores the sandbox for `preparing_fence`."""
     preparing_fence: Fence | None = None

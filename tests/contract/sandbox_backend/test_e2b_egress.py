@@ -14,7 +14,7 @@ from tests.support.fetching import fetch, lay_fetch
 from tests.support.sandboxes import EPOCH, SMALL, finish, make_ready, run, start, until
 
 ALLOWED = ("origin.test", "*.inside.test")
-NETWORK = "lib/taor_sandbox/egress/network.py"
+NETWORK = "taor_sandbox/egress/network.py"
 STAND_IN = b"""
 
 class MachineNetwork(MachineNetwork):

@@ -214,7 +214,7 @@ async def test_a_time_out_pauses_and_what_ran_goes_on(
 
 async def test_an_agent_that_is_killed_leaves_dead_claims_and_no_process(sandbox: Sandbox) -> None:
     """Commands run as the agent's own user here: what they can kill must not be what is relied on."""
-    op_id = await start(sandbox, "setsid sleep 77 & pkill -KILL -f '/var/lib/taor/lib agent'; sleep 77")
+    op_id = await start(sandbox, "setsid sleep 77 & pkill -KILL -f '/var/lib/taor/lib-[0-9a-f]* agent'; sleep 77")
     async with asyncio.timeout(10):
         while isinstance(state := await sandbox.look(op_id), Live):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)

@@ -73,6 +73,20 @@ async def test_an_attach_meanwhile_waits_and_takes_nothing_for_lost(harness: Har
     assert harness.generation == 1
 
 
+async def test_a_provider_that_gives_no_new_life_is_asked_once(harness: Harness, simulator: Simulator) -> None:
+    """Every round would send the sandbox to sleep, else."""
+    await harness.stop()
+    harness.config = replace(harness.config, rotation_margin_seconds=100_000)
+    await harness.start()
+    (held,) = simulator.shelf
+    await harness.adopt_elsewhere()
+    before = held.started_at
+    await harness.reaper.round()
+    once = held.started_at
+    await harness.reaper.round()
+    assert before < once == held.started_at
+
+
 async def test_what_runs_in_the_background_is_left_alone(harness: Harness, simulator: Simulator) -> None:
     """Also where its shell has ended; once it has ended itself, the next round rotates."""
     await harness.bash(2, "(until [ -e go ]; do sleep 0.02; done; touch gone) & true", background=True)

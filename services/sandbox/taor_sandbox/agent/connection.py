@@ -23,11 +23,11 @@ class Connection:
             self.broken = True
 
     def receive(self) -> Packet | None:
-        """The next packet; None when there is none, or when the other end is gone."""
+        """The next packet; None when there is none, or when the other end is gone or speaks another release's words."""
         try:
             return messages.receive(self.sock)
         except BlockingIOError:
             return None
-        except (messages.Closed, OSError):
+        except (messages.Closed, OSError, KeyError, TypeError, ValueError):
             self.broken = True
             return None

@@ -1,5 +1,7 @@
 """What the host and the agent say to each other: one named tuple per message, one JSON array per packet.
 
+Releases may change all of it but the three words of `handover`.
+
 A packet is `[number, name, fields…]`: a reply carries the number of its request, an event carries 0. Descriptors travel
 beside it. A packet longer than `INLINE_BYTES` travels in a memfd, because a packet must fit into the socket's buffer.
 """

@@ -3,6 +3,7 @@
 BackendError
 ├── SandboxGone          the provider does not have it any more: its files are lost, make a new generation
 ├── SandboxUnreachable   no answer: it may still run, so it must be destroyed before the next generation is READY
+│   └── OtherRelease     an agent of another release is at work inside, and must not be spoken to
 ├── SandboxFrozen        a snapshot walk holds it: ask again
 ├── SandboxBusy          something of an operation runs, and was not ended
 ├── StaleEpoch           a higher epoch stands inside the sandbox; carries it
@@ -39,6 +40,10 @@ class SandboxGone(BackendError):
 
 class SandboxUnreachable(BackendError):
     """The sandbox did not answer; whether it still runs is unknown."""
+
+
+class OtherRelease(SandboxUnreachable):
+    """An agent of another release runs something: nobody here can follow that, or speak to it."""
 
 
 class SandboxFrozen(BackendError):

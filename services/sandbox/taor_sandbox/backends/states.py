@@ -8,6 +8,7 @@ from taor_sandbox.backends.errors import (
     FileRefused,
     InvalidRequest,
     JournalWiped,
+    OtherRelease,
     SandboxBusy,
     SandboxFrozen,
     StaleEpoch,
@@ -71,6 +72,8 @@ def meaning(refused: Refused) -> BackendError:
             return JournalWiped(refused.detail)
         case "FROZEN":
             return SandboxFrozen(refused.detail)
+        case "OTHER_RELEASE":
+            return OtherRelease(refused.detail)
         case "BUSY":
             return SandboxBusy(refused.detail)
         case "INVALID":

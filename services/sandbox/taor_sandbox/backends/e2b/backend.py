@@ -6,6 +6,7 @@ unless told to pause; a paused sandbox and a dead one look the same from the dat
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from taor_sandbox.backends.e2b.installation import Toolbox, install
 from taor_sandbox.backends.e2b.sandbox import E2BSandbox
 from taor_sandbox.backends.e2b.settings import E2BSettings
 from taor_sandbox.backends.e2b.troubles import patiently, translated
-from taor_sandbox.backends.errors import InvalidRequest, SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.errors import InvalidRequest, OtherRelease, SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.port import Limits, SandboxListing, SandboxStatus
 
 OWNER, OWNER_VALUE = "owner", "taor"
@@ -32,6 +33,8 @@ _MOST_PAGES = 100
 _END_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 _ALL_TRAFFIC = "0.0.0.0/0"
+
+_log = logging.getLogger(__name__)
 
 
 class E2BBackend:
@@ -66,8 +69,12 @@ class E2BBackend:
         with its memory, so that his commands go on at his next call."""
         if (await self._info(provider_id)).state is SandboxState.PAUSED:
             return
-        with suppress(SandboxUnreachable):
+        try:
             await self._quiet(provider_id, epoch, only_idle=only_idle)
+        except OtherRelease:
+            raise  # it may know a higher epoch, and cannot be asked
+        except SandboxUnreachable as error:
+            _log.warning("a sandbox is paused with its memory, for its agent was not reached", exc_info=error)
         await patiently(lambda: AsyncSandbox.pause(provider_id, **self._options))
 
     async def destroy(self, provider_id: str) -> None:
@@ -134,7 +141,7 @@ class E2BBackend:
             return await self._furnish(connected, limits)
 
     async def _furnish(self, connected: AsyncSandbox, limits: Limits) -> E2BSandbox:
-        """A handle on a sandbox that was just made, or whose maker died too early; raises SandboxGone."""
+        """A handle on a sandbox that was just made, by another release, or by one who died; raises SandboxGone."""
         try:
             await patiently(lambda: install(connected, self._toolbox, limits, self._settings.allowed_hosts))
         except SandboxUnreachable:
@@ -143,7 +150,7 @@ class E2BBackend:
         return await self._greet(connected)
 
     async def _greet(self, connected: AsyncSandbox) -> E2BSandbox:
-        sandbox = E2BSandbox(connected, self._settings.lease_seconds)
+        sandbox = E2BSandbox(connected, self._toolbox.library, self._settings.lease_seconds)
         try:
             await sandbox.greet()
         except SandboxUnreachable:
@@ -155,7 +162,7 @@ class E2BBackend:
         connected = await patiently(
             lambda: AsyncSandbox.connect(provider_id, self._settings.lifetime_seconds, **self._options)
         )
-        sandbox = E2BSandbox(connected, self._settings.lease_seconds)
+        sandbox = E2BSandbox(connected, self._toolbox.library, self._settings.lease_seconds)
         try:
             await sandbox.shut_down(epoch, only_idle=only_idle)
             with translated():

@@ -25,7 +25,6 @@ from taor_sandbox.backends.states import meaning as meaning_of_refusal
 from taor_sandbox.egress.refusals import Refusals
 
 USER = "user"
-COMMAND = f"exec python3 -I -S {layout.LIBRARY}"
 NO_LIBRARY = 2
 """What Python exits with when the library is not there."""
 _INLINE_BYTES = 32 * 1024
@@ -36,7 +35,7 @@ _END_SECONDS = 10.0
 
 
 class NotInstalled(BackendError):
-    """The sandbox was made by somebody who died before he could lay the agent into it."""
+    """The sandbox was made by somebody who died before he could lay the agent into it, or by another release."""
 
 
 class Bridge:
@@ -54,7 +53,7 @@ class Bridge:
 
     @classmethod
     async def open(
-        cls, sandbox: AsyncSandbox, request: Request, refusals: Refusals, *, stdin: bool = False
+        cls, sandbox: AsyncSandbox, library: str, request: Request, refusals: Refusals, *, stdin: bool = False
     ) -> "Bridge":
         """Start it; refused hosts that it tells of are noted in `refusals`. Raises errors of the port."""
         bridge = cls(sandbox, refusals)
@@ -63,7 +62,7 @@ class Bridge:
             if len(argument) > _INLINE_BYTES:
                 argument = requests.IN_FILE + await upload(sandbox, argument.encode())
             bridge._handle = await sandbox.commands.run(
-                f"{COMMAND} {shlex.quote(argument)}",
+                f"exec python3 -I -S {library} {shlex.quote(argument)}",
                 background=True,
                 envs={BRIDGE_VARIABLE: "1"},
                 user=USER,

@@ -24,6 +24,7 @@ from taor_sandbox.backends.e2b.troubles import translated
 from taor_sandbox.backends.errors import BackendUnavailable
 from taor_sandbox.backends.local.toolbox import find_ripgrep
 from taor_sandbox.backends.port import HOME, WORKSPACE, Limits
+from taor_sandbox.backends.release import release_of
 
 _INSTALL_SECONDS = 120.0
 _OWNERLESS_SECONDS = 1_000_000.0
@@ -33,7 +34,8 @@ _PARTS: tuple[ModuleType, ...] = (
 )  # fmt: skip
 """What stands inside: packages without those below them, and modules. The standard library is all they need."""
 _ABOVE = Path(http_head.__file__).parents[1]
-_MAIN = b"from taor_sandbox.backends.e2b.inside.main import main\n\nmain()\n"
+_AGENT = "taor_sandbox/agent/"
+_MAIN = "from taor_sandbox.backends.e2b.inside.main import main\n\nmain({agent!r})\n"
 _SCRIPT = """
 set -e
 newer='Python 3.11 or newer is missing'
@@ -41,11 +43,17 @@ python3 -I -S -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$
 mkdir -p $WORKSPACE $HOME_FOLDER $ROOT/uploads $ROOT/journal
 exec 9>$ROOT/install.lock
 flock 9
-if [ ! -e $ROOT/installed ]; then
-  tar -xzf "$ARCHIVE" -C $ROOT
-  [ -z "$ALLOWED" ] || printf %s "$ALLOWED" > $ROOT/allowed
-  chown -R $USER_NAME: $WORKSPACE $ROOT
-  touch $ROOT/installed
+if [ ! -e $LIBRARY ]; then
+  rm -rf $LIBRARY.new
+  mkdir $LIBRARY.new
+  tar -xzf "$ARCHIVE" -C $LIBRARY.new
+  if [ ! -e $ROOT/installed ]; then
+    [ -z "$ALLOWED" ] || printf %s "$ALLOWED" > $ROOT/allowed
+    chown -R $USER_NAME: $WORKSPACE $ROOT
+    touch $ROOT/installed
+  fi
+  chown -R $USER_NAME: $LIBRARY.new
+  mv $LIBRARY.new $LIBRARY
 fi
 rm -f "$ARCHIVE"
 """
@@ -56,6 +64,10 @@ class Toolbox:
     """The files of every sandbox, packed once."""
 
     archive: bytes
+    library: str
+    """The folder inside that they are laid into, named after their release."""
+    agent: str
+    """The release of the agent among them."""
 
     @classmethod
     def pack(cls) -> "Toolbox":
@@ -65,17 +77,20 @@ class Toolbox:
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> "Toolbox":
         """Pack these files."""
-        return cls(gzip.compress(_tar(files), compresslevel=1, mtime=0))
+        agent = release_of({name: content for name, content in files.items() if name.startswith(_AGENT)})
+        whole = {**files, "__main__.py": _MAIN.format(agent=agent).encode()}
+        archive = gzip.compress(_tar(whole), compresslevel=1, mtime=0)
+        return cls(archive, f"{layout.LIBRARIES}{release_of(whole)}", agent)
 
 
 def inside_files() -> dict[str, bytes]:
-    """What stands inside every sandbox below its root; raises BackendUnavailable when ripgrep is missing."""
-    files = {"lib/__main__.py": _MAIN, "bin/rg": find_ripgrep().read_bytes()}
+    """What stands in a sandbox's library but its beginning; raises BackendUnavailable when ripgrep is missing."""
+    files = {"bin/rg": find_ripgrep().read_bytes()}
     for part in _PARTS:
         assert part.__file__ is not None
         source = Path(part.__file__)
         for path in sorted(source.parent.glob("*.py")) if source.name == "__init__.py" else [source]:
-            files[f"lib/{path.relative_to(_ABOVE).as_posix()}"] = path.read_bytes()
+            files[path.relative_to(_ABOVE).as_posix()] = path.read_bytes()
     return files
 
 
@@ -84,12 +99,13 @@ async def install(sandbox: AsyncSandbox, toolbox: Toolbox, limits: Limits, allow
     archive = f"{layout.ROOT}/{uuid.uuid4().hex}.tar.gz"
     names = {
         "WORKSPACE": WORKSPACE, "HOME_FOLDER": HOME, "ROOT": layout.ROOT, "ARCHIVE": archive, "USER_NAME": USER,
-        "ALLOWED": ",".join(allowed_hosts),
+        "ALLOWED": ",".join(allowed_hosts), "LIBRARY": toolbox.library,
     }  # fmt: skip
+    config = layout.config_of(toolbox.agent)
     assigned = "\n".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
     with translated():
         await sandbox.files.write(archive, toolbox.archive, user="root", use_octet_stream=True)
-        await sandbox.files.write(layout.CONFIG, json.dumps(_config(limits)), user="root", use_octet_stream=True)
+        await sandbox.files.write(config, json.dumps(_config(limits)), user="root", use_octet_stream=True)
         try:
             await sandbox.commands.run(f"{assigned}{_SCRIPT}", user="root", cwd="/", timeout=_INSTALL_SECONDS)
         except CommandExitException as error:

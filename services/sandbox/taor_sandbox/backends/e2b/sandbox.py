@@ -44,8 +44,9 @@ _Frame = TypeVar("_Frame", bound=Frame)
 class E2BSandbox:
     """Implements `Sandbox`; made by `E2BBackend`."""
 
-    def __init__(self, sandbox: AsyncSandbox, lease_seconds: float) -> None:
+    def __init__(self, sandbox: AsyncSandbox, library: str, lease_seconds: float) -> None:
         self._sandbox = sandbox
+        self._library = library
         self._lease_seconds = lease_seconds
         self._boot_id = ""
         self._refusals = Refusals()
@@ -181,7 +182,7 @@ class E2BSandbox:
         """A bridge that carries `request`; it is gone at the end of the block."""
         if self._closed:
             raise SandboxUnreachable("the handle was closed")
-        async with await Bridge.open(self._sandbox, request, self._refusals, stdin=stdin) as bridge:
+        async with await Bridge.open(self._sandbox, self._library, request, self._refusals, stdin=stdin) as bridge:
             self._bridges.add(bridge)
             try:
                 yield bridge

@@ -141,13 +141,14 @@ def prepare(
     first_uid: int = FIRST_UID,
     ownerless_seconds: float = OWNERLESS_SECONDS,
     gateway: Gateway | None = None,
+    agent: Path = toolbox.AGENT,
 ) -> LocalBackend:
     """A backend that was neither proved nor started: its folder laid, its tools found."""
     _raise_descriptor_limit()
-    shelf = Shelf(root.resolve())
+    shelf = Shelf(root.resolve(), toolbox.release(agent))
     shelf.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     variant = Variant.ROOT if os.geteuid() == 0 else Variant.USER
-    tools = toolbox.prepare(shelf.root / ".toolbox")
+    tools = toolbox.prepare(shelf.root / ".toolbox", agent)
     gateway = gateway or Gateway(AllowList())
     launcher = Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds, gateway.environment())
     return LocalBackend(shelf, launcher, first_uid, gateway)

@@ -39,6 +39,8 @@ class Folder:
     """Paths of one sandbox."""
 
     path: Path
+    release: str = ""
+    """Of the agent that is started here, which its address carries."""
 
     @property
     def workspace(self) -> Path:
@@ -110,12 +112,21 @@ class Folder:
             return None
         return lock
 
+    @property
+    def socket(self) -> Path:
+        """Where an agent of our release listens."""
+        return self.path / f"agent-{self.release}.sock"
+
+    def sockets(self) -> list[Path]:
+        """Where agents of any release listen, or have listened."""
+        return sorted(self.path.glob("agent*.sock"))
+
     @contextlib.contextmanager
-    def socket_path(self) -> Iterator[str]:
-        """The agent's socket by a short name: a socket's path may have 107 bytes only."""
+    def short(self, socket: Path) -> Iterator[str]:
+        """A socket by a short name: its path may have 107 bytes only."""
         folder = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            yield f"/proc/self/fd/{folder}/agent.sock"
+            yield f"/proc/self/fd/{folder}/{socket.name}"
         finally:
             os.close(folder)
 
@@ -123,18 +134,19 @@ class Folder:
 class Shelf:
     """All sandboxes' folders below one root."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, release: str = "") -> None:
         self.root = root
+        self._release = release
 
     def folder(self, key: str) -> Folder:
         """The folder of a key `build_id/generation`; raises InvalidRequest when it is none."""
         if not _KEY.fullmatch(key):
             raise InvalidRequest(f"{key!r} is not build_id/generation")
-        return Folder(self.root / key)
+        return Folder(self.root / key, self._release)
 
     def folders(self) -> list[Folder]:
         """Every sandbox that was laid whole."""
-        return [Folder(path.parent) for path in sorted(self.root.glob("[!.]*/*/state.json"))]
+        return [Folder(path.parent, self._release) for path in sorted(self.root.glob("[!.]*/*/state.json"))]
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

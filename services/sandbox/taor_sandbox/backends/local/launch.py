@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from taor_sandbox.agent import messages
-from taor_sandbox.backends.errors import BackendUnavailable, SandboxUnreachable
+from taor_sandbox.agent.handover import Occupied, make_room
+from taor_sandbox.backends.errors import BackendUnavailable, OtherRelease, SandboxUnreachable
 from taor_sandbox.backends.local import seccomp
 from taor_sandbox.backends.local.bwrap import Descriptors, Launcher
 from taor_sandbox.backends.local.folder import Folder, State
@@ -44,6 +45,7 @@ async def connect(launcher: Launcher, folder: Folder) -> Link:
         finally:
             if lock is not None:
                 os.close(lock)
+        await _make_room(folder)
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -52,15 +54,22 @@ async def ended(folder: Folder, epoch: int | None = None, *, only_idle: bool = F
     """End the agent with all that runs inside; while this is held, no new one can be started.
 
     Raises StaleEpoch, and ends nothing, when the agent has seen a higher epoch than one that is named; SandboxBusy
-    when something runs that `only_idle` spares."""
+    when something runs that `only_idle` spares; OtherRelease when an epoch is named to an agent that does not know our
+    words."""
     begun = time.monotonic()
     state = folder.read_state()
     while (lock := folder.try_lock()) is None:
         waited = time.monotonic() - begun
         if waited > _END_SECONDS:
             raise SandboxUnreachable(f"the processes of {state.key} did not end")
-        await _ask_to_end(folder, messages.Shutdown(epoch, only_idle))
-        if waited > _PATIENCE_SECONDS and not only_idle:
+        if folder.socket.exists():
+            await _ask_to_end(folder, messages.Shutdown(epoch, only_idle))
+            may_kill = waited > _PATIENCE_SECONDS and not only_idle
+        else:  # one of another release cannot be told an epoch, so it is ended only for good
+            may_kill = epoch is None
+            if waited > _PATIENCE_SECONDS and not may_kill:
+                raise OtherRelease(f"an agent of another release lives in {state.key}")
+        if may_kill:
             _kill(state)
         await asyncio.sleep(_POLL_SECONDS)
     try:
@@ -115,8 +124,9 @@ def _stdio(folder: Folder) -> list[tuple[int, int, str, int, int] | tuple[int, i
 
 def _listen(folder: Folder) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with folder.socket_path() as path:
-        Path(path).unlink(missing_ok=True)
+    for left in folder.sockets():
+        left.unlink()
+    with folder.short(folder.socket) as path:
         listener.bind(path)
     listener.listen(_BACKLOG)
     return listener
@@ -130,6 +140,17 @@ async def _greet(link: Link) -> Link:
         link.close()
         raise
     return link
+
+
+async def _make_room(folder: Folder) -> None:
+    """Ask agents of other releases to end; raises OtherRelease where that may not be."""
+    for other in folder.sockets():
+        if other != folder.socket:
+            with folder.short(other) as address:
+                try:
+                    await asyncio.to_thread(make_room, address)
+                except Occupied as error:
+                    raise OtherRelease(str(error)) from error
 
 
 async def _ask_to_end(folder: Folder, request: messages.Shutdown) -> None:

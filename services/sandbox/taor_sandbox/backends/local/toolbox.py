@@ -15,13 +15,19 @@ from pathlib import Path
 
 import taor_sandbox.agent
 from taor_sandbox.backends.errors import BackendUnavailable
+from taor_sandbox.backends.release import release_of
 
 INSIDE = "/opt/taor"
+AGENT = Path(taor_sandbox.agent.__file__).parent
 
 
-def prepare(root: Path) -> Path:
+def release(agent: Path = AGENT) -> str:
+    """The release of the agent in this folder."""
+    return release_of({source.name: source.read_bytes() for source in agent.glob("*.py")})
+
+
+def prepare(root: Path, agent: Path = AGENT) -> Path:
     """Lay the toolbox below `root` unless this version of it is there, and return its folder."""
-    agent = Path(taor_sandbox.agent.__file__).parent
     ripgrep = find_ripgrep()
     sources = sorted(agent.glob("*.py"))
     identity = hashlib.sha256(f"{sys.version} {ripgrep.stat().st_size}".encode())

@@ -50,7 +50,7 @@ class Link:
         """Dial the agent; raises SandboxUnreachable when nobody listens."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            with folder.socket_path() as path:
+            with folder.short(folder.socket) as path:
                 sock.connect(path)
         except OSError as error:
             sock.close()

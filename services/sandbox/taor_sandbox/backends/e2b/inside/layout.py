@@ -1,15 +1,32 @@
 """Where things stand inside an E2B sandbox."""
 
+import sys
+
 ROOT = "/var/lib/taor"
 JOURNAL = f"{ROOT}/journal"
-LIBRARY = f"{ROOT}/lib"
-PROGRAMS = f"{ROOT}/bin"
+LIBRARIES = f"{ROOT}/lib-"
+"""Before the release of a library: several may stand side by side, each with its own bridge."""
 UPLOADS = f"{ROOT}/uploads"
-CONFIG = f"{ROOT}/config.json"
-SOCKET = f"{ROOT}/agent.sock"
+SOCKETS = f"{ROOT}/agent*.sock"
+"""Of agents of every release; at most one of them is alive, the one that has the lock."""
 LOCK = f"{ROOT}/agent.lock"
 LOG = f"{ROOT}/agent.log"
 ALLOWED = f"{ROOT}/allowed"
 """The hosts that commands may reach, as the service's setting has them; missing where there are none."""
 DOOR = f"{ROOT}/teller.sock"
 TELLER_LOG = f"{ROOT}/teller.log"
+
+
+def socket_of(agent: str) -> str:
+    """Where an agent of this release listens."""
+    return f"{ROOT}/agent-{agent}.sock"
+
+
+def config_of(agent: str) -> str:
+    """The settings of an agent of this release."""
+    return f"{ROOT}/agent-{agent}.json"
+
+
+def library() -> str:
+    """The library that this process runs from."""
+    return sys.argv[0]

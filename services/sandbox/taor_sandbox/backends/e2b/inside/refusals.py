@@ -38,7 +38,7 @@ def start_teller() -> None:
     with listener, _door() as door:
         for each in (listener, door):
             os.set_inheritable(each.fileno(), True)
-        argv = [sys.executable, "-I", "-S", layout.LIBRARY, TELLER, str(listener.fileno()), str(door.fileno()), hosts]
+        argv = [sys.executable, "-I", "-S", layout.library(), TELLER, str(listener.fileno()), str(door.fileno()), hosts]
         # Marked as a bridge: a freeze must not stop it, for helpers that end meanwhile ask it.
         env = {TELLER_VARIABLE: "1", BRIDGE_VARIABLE: "1"}
         log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

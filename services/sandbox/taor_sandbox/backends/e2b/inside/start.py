@@ -1,6 +1,7 @@
 """Finds the agent of this sandbox, or starts it: at most one lives, it holds a lock for as long as it does."""
 
 import fcntl
+import glob
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 
 from taor_sandbox.agent import processes
 from taor_sandbox.agent.config import Config
+from taor_sandbox.agent.handover import make_room
 from taor_sandbox.backends.e2b.inside import layout, refusals
 from taor_sandbox.backends.e2b.inside.link import REPLY_SECONDS, Link
 from taor_sandbox.egress.variables import proxy_variables
@@ -24,29 +26,38 @@ _OF_MEMORY = 0.9
 """Share of the machine's memory that commands may have before the largest is killed with a reason."""
 
 
-def connect() -> Link:
-    """A connection with the agent."""
+def connect(agent: str) -> Link:
+    """A connection with the agent of this release; one of another ends first. Raises Occupied where that may not be."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
-        sock = _dial()
+        sock = _dial(agent)
         if sock is not None:
             return Link(sock)
         lock = _try_lock()
         if lock is not None:
             try:
-                _start(lock)
+                _start(agent, lock)
             finally:
                 os.close(lock)
         elif time.monotonic() > deadline:
             raise TimeoutError("an agent lives, and does not listen")
+        else:
+            _make_room(agent)
         time.sleep(0 if lock is not None else _POLL_SECONDS)
 
 
-def _dial() -> socket.socket | None:
+def _make_room(agent: str) -> None:
+    """Ask agents of other releases to end; this bridge may end with what they end, and is sent again."""
+    for address in glob.glob(layout.SOCKETS):
+        if address != layout.socket_of(agent):
+            make_room(address)
+
+
+def _dial(agent: str) -> socket.socket | None:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sock.settimeout(REPLY_SECONDS)
     try:
-        sock.connect(layout.SOCKET)
+        sock.connect(layout.socket_of(agent))
     except (FileNotFoundError, ConnectionRefusedError):
         sock.close()
         return None
@@ -63,18 +74,19 @@ def _try_lock() -> int | None:
     return lock
 
 
-def _start(lock: int) -> None:
+def _start(agent: str, lock: int) -> None:
     """Start the agent in a session of its own, away from the exec that carries this bridge; the teller before it."""
     _end_leftovers()
     refusals.start_teller()
-    if os.path.exists(layout.SOCKET):
-        os.unlink(layout.SOCKET)
+    for left in glob.glob(layout.SOCKETS):
+        os.unlink(left)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(layout.SOCKET)
+    listener.bind(layout.socket_of(agent))
     listener.listen(_BACKLOG)
     for fd in (listener.fileno(), lock):
         os.set_inheritable(fd, True)
-    argv = [sys.executable, "-I", "-S", layout.LIBRARY, AGENT, str(listener.fileno()), str(lock), json.dumps(_config())]
+    config = json.dumps(_config(agent))
+    argv = [sys.executable, "-I", "-S", layout.library(), AGENT, str(listener.fileno()), str(lock), config]
     log = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     stdio = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -93,8 +105,8 @@ def _end_leftovers() -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _config() -> Config:
-    with open(layout.CONFIG, encoding="utf-8") as file:
+def _config(agent: str) -> Config:
+    with open(layout.config_of(agent), encoding="utf-8") as file:
         config = Config(*json.load(file))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     env = _environment() | (proxy_variables() if refusals.allowed() else {})
@@ -104,4 +116,4 @@ def _config() -> Config:
 def _environment() -> dict[str, str]:
     """What the template gives every command, and our programs at the end of its path."""
     env = {name: value for name, value in os.environ.items() if name not in _SHELL_NOISE}
-    return env | {"PATH": f"{env.get('PATH', '/usr/bin:/bin')}:{layout.PROGRAMS}"}
+    return env | {"PATH": f"{env.get('PATH', '/usr/bin:/bin')}:{layout.library()}/bin"}
