@@ -5,17 +5,19 @@ import enum
 from collections.abc import AsyncIterator
 
 from taor_chassis.clock import Ids
-from taor_sandbox.backends.errors import FileRefused, SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.errors import FileRefused, SandboxFrozen, SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.blobs.port import BlobError, Blobs
 from taor_sandbox.claims import Claims
-from taor_sandbox.errors import NoFiles, SandboxNotRunning, SandboxUnavailable, StaleGeneration
+from taor_sandbox.copies import copied
+from taor_sandbox.errors import NoFiles, SandboxNotRunning, SandboxUnavailable, SnapshotFailed, StaleGeneration
 from taor_sandbox.packing import bundled, zipped
 from taor_sandbox.records import Build, BuildKey
 from taor_sandbox.restore import read_manifest
 from taor_sandbox.sessions import Sessions
 from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tarball import tar_of
+from taor_sandbox.tree import has_locked
 from taor_sandbox.zipball import zip_of
 
 
@@ -25,6 +27,9 @@ class Form(enum.Enum):
     TAR = "TAR"
     ZIP = "ZIP"
     GIT_BUNDLE = "GIT_BUNDLE"
+
+
+_PACK = {Form.TAR: tar_of, Form.ZIP: zip_of}
 
 
 class Download:
@@ -49,7 +54,7 @@ class Download:
         sandbox = await self._sessions.sandbox(build)
         begun = False
         try:
-            async for piece in self._packed(sandbox, form):
+            async for piece in self._packed(build, sandbox, form):
                 begun = True
                 yield piece
         except (SandboxGone, SandboxUnreachable) as error:
@@ -57,10 +62,22 @@ class Download:
             if begun:
                 raise SandboxUnavailable("the sandbox was lost on the way; try again") from error
             raise StaleGeneration() from error
-        except FileRefused as error:
+        except SandboxFrozen as error:
+            raise SandboxUnavailable("a snapshot is being taken; try again") from error
+        except (FileRefused, SnapshotFailed, BlobError) as error:
             raise SandboxUnavailable(f"the archive broke off: {error}; try again") from error
 
-    def _packed(self, sandbox: Sandbox, form: Form) -> AsyncIterator[bytes]:
+    async def _packed(self, build: Build, sandbox: Sandbox, form: Form) -> AsyncIterator[bytes]:
+        if form is not Form.GIT_BUNDLE and await has_locked(sandbox):
+            starting, tenant_id = self._sessions[build.key].starting, build.key.tenant_id
+            async with copied(sandbox, starting, tenant_id) as (manifest, blobs):
+                async for piece in _PACK[form](manifest, blobs, tenant_id):
+                    yield piece
+            return
+        async for piece in self._packed_inside(sandbox, form):
+            yield piece
+
+    def _packed_inside(self, sandbox: Sandbox, form: Form) -> AsyncIterator[bytes]:
         match form:
             case Form.TAR:
                 return sandbox.archive(["."])
@@ -75,10 +92,9 @@ class Download:
         newest = await self._snapshots.newest(key)
         if newest is None:
             raise NoFiles()
-        pack = tar_of if form is Form.TAR else zip_of
         try:
             manifest = await read_manifest(self._blobs, key.tenant_id, newest)
-            async for piece in pack(manifest, self._blobs, key.tenant_id):
+            async for piece in _PACK[form](manifest, self._blobs, key.tenant_id):
                 yield piece
         except BlobError as error:
             raise SandboxUnavailable("the store of snapshots cannot be read; try again") from error

@@ -54,6 +54,7 @@ def _header(entry: Entry) -> zipfile.ZipInfo:
     name = entry.path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     changed = time.localtime(entry.modified_ns // _NANOSECONDS)[:6]
     info = zipfile.ZipInfo(name + "/" if entry.kind is EntryKind.FOLDER else name, max(changed, _OLDEST))
-    info.external_attr = (_KINDS[entry.kind] | (entry.mode or 0o777)) << 16
+    mode = 0o777 if entry.kind is EntryKind.LINK else entry.mode
+    info.external_attr = (_KINDS[entry.kind] | mode) << 16
     info.compress_type = zipfile.ZIP_DEFLATED
     return info

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import stat
+import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,46 @@ async def test_a_zip_holds_the_same_from_the_sandbox_and_from_the_snapshot(harne
     assert "taor" not in (await harness.bash(2, "ls -A ~")).text, "nothing stays inside"
     await harness.release(pb.ReleaseSandboxRequest.DESTROY)
     assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED
+
+
+LOCKED_TREE = (
+    "echo a > secret; chmod 000 secret; mkdir -p dark/er; echo b > dark/er/b; chmod 000 dark/er; chmod 300 dark"
+)
+LOOK_AT_LOCKED = "stat -c '%n %a' secret dark; cat secret 2>&1; chmod 700 dark; stat -c %a dark/er; chmod 300 dark"
+EXPECTED_LOCKED = {
+    "secret": (b"a\n", stat.S_IFREG),
+    "dark/": (b"", stat.S_IFDIR | 0o300),
+    "dark/er/": (b"", stat.S_IFDIR),
+    "dark/er/b": (b"b\n", stat.S_IFREG | 0o644),
+}
+
+
+async def test_what_its_owner_has_locked_is_in_an_archive_and_stays_locked(harness: Harness) -> None:
+    await harness.attach()
+    await harness.bash(1, LOCKED_TREE)
+    seen = (await harness.bash(2, LOOK_AT_LOCKED)).text
+    assert "Permission denied" in seen, "else this test shows nothing"
+    assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED_LOCKED
+    with tarfile.open(fileobj=io.BytesIO(await harness.download())) as opened:
+        assert {each.name: each.mode for each in opened} == {
+            "secret": 0,
+            "dark": 0o300,
+            "dark/er": 0,
+            "dark/er/b": 0o644,
+        }
+    assert (await harness.bash(3, LOOK_AT_LOCKED)).text == seen
+    await harness.bash(4, "chmod 000 /workspace")
+    assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED_LOCKED
+
+
+async def test_nobody_reads_locked_files_while_a_snapshot_does(harness: Harness) -> None:
+    """Each of the two would find the other's unlocked files, and take that for their modes."""
+    await harness.attach()
+    await harness.bash(1, LOCKED_TREE)
+    async with harness.sandbox() as sandbox, sandbox.frozen():
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await harness.download()
+    assert reason_of(raised) == "SANDBOX_UNAVAILABLE"
 
 
 async def test_a_bundle_of_files_can_be_cloned(harness: Harness, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from taor_sandbox.app import running_backend
 from taor_sandbox.backends.port import SandboxStatus
 from taor_sandbox.config import BackendName, SandboxConfig
 from tests.service.sandbox.harness import Harness
+from tests.service.sandbox.test_archives import members
 
 
 @pytest.fixture
@@ -44,6 +45,16 @@ async def harness(e2b_config: SandboxConfig) -> AsyncIterator[Harness]:
 async def lose(harness: Harness) -> None:
     """Let every sandbox vanish, as 1 to 3 in a hundred do at E2B."""
     await harness.destroy_sandboxes()
+
+
+async def test_a_project_that_its_owner_has_locked_goes_on(harness: Harness) -> None:
+    await harness.attach()
+    await harness.write(1, "f", "x\n")
+    await harness.bash(2, "mkdir dark; echo > dark/f; chmod 000 dark f /workspace")
+    assert (await harness.snapshot()).file_count == 2
+    await harness.bash(3, "chmod 000 /workspace")
+    assert len(members(await harness.download(pb.DownloadFilesRequest.ZIP))) == 3
+    assert (await harness.bash(4, "stat -c %a f dark")).text == "0\n0\n"
 
 
 async def test_calls_run_once_also_when_answers_are_lost(harness: Harness, simulator: Simulator) -> None:
