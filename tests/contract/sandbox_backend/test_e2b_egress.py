@@ -80,14 +80,13 @@ async def test_an_allowed_name_of_an_inner_address_is_refused(inside: Sandbox, e
     assert inside.refused_hosts() == [f"{name} at {address}" for name, address in inner.items()]
 
 
-async def test_a_host_is_named_although_the_answer_was_lost(inside: Sandbox, e2b_simulator: Simulator) -> None:
+async def test_hosts_are_named_after_a_lost_answer_and_after_the_teller_s_end(
+    inside: Sandbox, e2b_simulator: Simulator
+) -> None:
     op_id = await start(inside, "python3 fetch.py http://evil.test/")
     e2b_simulator.faults.arm(Fault(FaultKind.LOST_ANSWER, "/process.Process/Start"))
     await finish(inside, op_id)
     assert inside.refused_hosts() == ["evil.test"]
-
-
-async def test_a_teller_that_a_command_has_ended_tells_again(inside: Sandbox) -> None:
     await run(inside, "pkill -KILL -f '/var/lib/taor/lib.* [t]eller'")
     await fetch(inside, "http://evil.test/")
     assert inside.refused_hosts() == ["evil.test"]
