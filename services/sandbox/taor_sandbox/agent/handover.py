@@ -29,8 +29,8 @@ def make_room(address: str) -> bool:
             if running:
                 raise Occupied(f"an agent of another release is at work: {running[0]} runs")
             _ask(sock, "Shutdown")
-        except (OSError, Closed):
-            return False  # it is gone, or going
+        except (OSError, Closed, ValueError):
+            return False  # it is gone, or going, or no agent at all
     return True
 
 

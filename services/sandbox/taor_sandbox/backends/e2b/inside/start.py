@@ -1,7 +1,6 @@
 """Finds the agent of this sandbox, or starts it: at most one lives, it holds a lock for as long as it does."""
 
 import fcntl
-import glob
 import json
 import os
 import signal
@@ -48,7 +47,7 @@ def connect(agent: str) -> Link:
 
 def _make_room(agent: str) -> None:
     """Ask agents of other releases to end; this bridge may end with what they end, and is sent again."""
-    for address in glob.glob(layout.SOCKETS):
+    for address in layout.sockets():
         if address != layout.socket_of(agent):
             make_room(address)
 
@@ -78,7 +77,7 @@ def _start(agent: str, lock: int) -> None:
     """Start the agent in a session of its own, away from the exec that carries this bridge; the teller before it."""
     _end_leftovers()
     refusals.start_teller()
-    for left in glob.glob(layout.SOCKETS):
+    for left in layout.sockets():
         os.unlink(left)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(layout.socket_of(agent))
