@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 
 from taor_chassis.clock import Ids
 from taor_sandbox import retention
@@ -27,8 +26,9 @@ from taor_sandbox.operations import Dispatcher
 from taor_sandbox.packs import Place, usable
 from taor_sandbox.records import Build, BuildKey, Snapshot
 from taor_sandbox.restore import read_manifest
+from taor_sandbox.saving import LostByStore, save
 from taor_sandbox.sessions import Sessions
-from taor_sandbox.spool import Spool, Stowed, copy_out, stow, upload
+from taor_sandbox.spool import Spool, Stowed, copy_out, stow
 from taor_sandbox.store.snapshots import Covered, Snapshots
 from taor_sandbox.tree import report_unreadable, take_stock
 
@@ -53,14 +53,6 @@ class _Walked:
     """The contents of the last snapshot that lie in no pack."""
     copied: Mapping[str, int]
     """The files that were copied out of the sandbox, with their sizes in bytes."""
-
-
-class _LostByStore(Exception):
-    """The store has not all that the last snapshot needs."""
-
-    def __init__(self, objects: Collection[str]) -> None:
-        super().__init__(f"the store has lost {len(objects)} objects of the last snapshot")
-        self.objects = objects
 
 
 class SnapshotTaker:
@@ -96,13 +88,13 @@ class SnapshotTaker:
         before = await self._manifest_before(build, newest)
         try:
             return await self._attempt(build, newest, before)
-        except _LostByStore as lost:
+        except LostByStore as lost:
             _log.error("%s; what was in them is stored again", lost)
             assert before is not None
             return await self._attempt(build, newest, before.without(lost.objects))
 
     async def _attempt(self, build: Build, newest: Snapshot | None, before: Manifest | None) -> Snapshot:
-        """Raises _LostByStore where `before` says of an object that it is there, and it is not."""
+        """Raises LostByStore where `before` says of an object that it is there, and it is not."""
         sandbox = await self._sessions.sandbox(build)
         await self._journal.renew_if_wiped(sandbox, build)
         snapshot_id = self._ids.uuid7()
@@ -122,7 +114,7 @@ class SnapshotTaker:
             except (BlobError, SnapshotFailed):
                 await self._snapshots.mark_failed(build.key, snapshot_id)
                 raise
-            except _LostByStore:
+            except LostByStore:
                 await self._snapshots.delete(build.key, [snapshot_id])
                 raise
         return await self._publish(build, snapshot_id)
@@ -163,15 +155,10 @@ class SnapshotTaker:
     async def _store(
         self, build: Build, snapshot_id: str, covered: Covered, manifest: Manifest, stowed: Stowed, spool: Spool
     ) -> None:
-        """Announce, then store what the store lacks, and then the manifest; raises _LostByStore."""
-        encoded = manifest.encode()
-        manifest_sha256 = sha256(encoded)
-        await self._snapshots.announce(build, snapshot_id, covered, manifest, manifest_sha256.digest())
-        missing = await self._blobs.missing(build.key.tenant_id, manifest.objects)
-        if lost := missing - stowed.objects.keys():
-            raise _LostByStore(lost)
-        await upload(self._blobs, build.key.tenant_id, stowed, missing, spool)
-        await self._blobs.put(build.key.tenant_id, manifest_sha256.hexdigest(), BytesIO(encoded))
+        """Announce, then save; raises LostByStore."""
+        manifest_sha256 = sha256(manifest.encode()).digest()
+        await self._snapshots.announce(build, snapshot_id, covered, manifest, manifest_sha256)
+        await save(self._blobs, build.key.tenant_id, manifest, manifest_sha256, stowed, spool)
 
     async def _publish(self, build: Build, snapshot_id: str) -> Snapshot:
         if not await self._snapshots.publish(build, snapshot_id):

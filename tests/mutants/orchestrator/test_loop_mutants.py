@@ -2,12 +2,9 @@
 
 import asyncio
 import inspect
-import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import CodeType, FunctionType
 
 import pytest
 
@@ -32,6 +29,7 @@ from taor_orchestrator.model.port import Outcome
 from taor_orchestrator.money import DenialCause, Hold, HoldState
 from taor_orchestrator.ports import LeaseLost, StaleGeneration
 from taor_orchestrator.toolset import OperationState
+from tests.mutants.planting import planted
 from tests.unit.orchestrator import test_feed as feeds
 from tests.unit.orchestrator import test_forks as forks
 from tests.unit.orchestrator import test_hand_over as hand_over
@@ -339,7 +337,7 @@ MUTANTS = [
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
 def test_the_named_test_catches(mutant: Mutant) -> None:
     run(mutant.caught_by)
-    with planted(mutant), pytest.raises(CAUGHT):
+    with planted(mutant.function, mutant.old, mutant.new), pytest.raises(CAUGHT):
         run(mutant.caught_by)
 
 
@@ -348,23 +346,3 @@ def run(test: Test) -> None:
     running = test()
     if inspect.iscoroutine(running):
         asyncio.run(running)
-
-
-@contextmanager
-def planted(mutant: Mutant) -> Iterator[None]:
-    """Whoever calls the function meets the bug; everybody holds the same function, so its code is exchanged."""
-    function = mutant.function
-    assert isinstance(function, FunctionType)
-    source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(mutant.old) == 1, "the place of the bug has changed: plant it anew"
-    sound = function.__code__
-    function.__code__ = _code(source.replace(mutant.old, mutant.new), function)
-    try:
-        yield
-    finally:
-        function.__code__ = sound
-
-
-def _code(source: str, function: FunctionType) -> CodeType:
-    module = compile(f"from __future__ import annotations\n{source}", inspect.getfile(function), "exec")
-    return next(each for each in module.co_consts if isinstance(each, CodeType) and each.co_name == function.__name__)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from taor_sandbox.manifest import Manifest
+from taor_sandbox.manifest import Entry, EntryKind, Manifest
+from taor_sandbox.packs import Pack, Place
 from taor_sandbox.records import BuildKey, BuildState, Moment, OperationState, Position
 from taor_sandbox.retention import superfluous
 from taor_sandbox.store.forks import FilesKind, ForkRows, PinVerdict
@@ -64,6 +65,19 @@ async def test_a_fork_outlives_the_snapshot_of_its_origin(rows: Rows) -> None:
         assert await collection.unused([bytes(32).hex()]) == []
     assert await files_at(rows, 4, FORK) == "three"
     assert await files_at(rows, 4) == "NONE"
+
+
+async def test_the_collection_spares_a_pack_of_which_one_content_is_needed(rows: Rows) -> None:
+    await rows.run(3)
+    entry, pack = Entry("f", EntryKind.FILE, 0o644, 1, 0, "", "ab" * 32), Pack("cd" * 32, 1000)
+    manifest = Manifest((entry,), places={entry.content: Place(pack, 999)})
+    build, covered = await rows.build(), await rows.snapshots.covered(KEY)
+    await rows.snapshots.announce(build, "three", covered, manifest, bytes(32))
+    assert await rows.snapshots.publish(build, "three")
+    assert await pin(rows, 4) is PinVerdict.PINNED
+    await rows.snapshots.delete(KEY, ["three"])
+    async with rows.snapshots.collection("local") as collection:
+        assert await collection.unused([pack.sha256, entry.content]) == [entry.content], "the fork needs the pack"
 
 
 async def test_retention_never_takes_what_a_fork_began_with(rows: Rows) -> None:

@@ -6,6 +6,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -15,6 +16,7 @@ from taor_sandbox.blobs.port import BlobCorrupt
 from taor_sandbox.contents import Contents
 from taor_sandbox.manifest import Entry, EntryKind, Manifest
 from taor_sandbox.packs import MOST_PACKED_BYTES, PACK_BYTES, Pack, Place
+from taor_sandbox.saving import LostByStore, save
 from taor_sandbox.spool import Spool, stow, upload
 
 FILES = {"a": b"one", "b": b"", "deep/ü": bytes(range(256)) * 5000, "large": b"x" * (MOST_PACKED_BYTES + 1)}
@@ -122,3 +124,39 @@ async def test_each_pack_is_fetched_once(spool: Spool, blobs: DirectoryBlobs) ->
         for name in stowed.objects:
             await blobs.delete("local", name)
         assert [await read(contents, each) for each in entries] == list(small.values())
+
+
+class Recorded(DirectoryBlobs):
+    """Also tells in which order contents were stored."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, SystemClock())
+        self.stored: list[str] = []
+
+    async def put(self, tenant_id: str, sha256: str, content: BinaryIO) -> None:
+        await super().put(tenant_id, sha256, content)
+        self.stored.append(sha256)
+
+
+async def test_a_manifest_is_stored_after_all_that_it_names(tmp_path: Path, spool: Spool) -> None:
+    fill(spool, FILES)
+    stowed, blobs = stow(spool, sizes(FILES), ()), Recorded(tmp_path)
+    manifest = Manifest.of([entry(*each) for each in FILES.items()]).placed(stowed.places)
+    name = sha256(manifest.encode())
+    await save(blobs, "local", manifest, bytes.fromhex(name), stowed, spool)
+    assert set(blobs.stored[:-1]) == manifest.objects
+    assert blobs.stored[-1] == name
+
+
+async def test_what_neither_the_store_nor_the_spool_has_is_told_and_nothing_is_stored(
+    tmp_path: Path, spool: Spool
+) -> None:
+    fill(spool, FILES)
+    stowed, blobs = stow(spool, sizes(FILES), ()), Recorded(tmp_path)
+    elsewhere = Place(Pack("ab" * 32, 9), 0)
+    manifest = Manifest.of([entry(*each) for each in FILES.items()])
+    manifest = manifest.placed({**stowed.places, sha256(b"one"): elsewhere})
+    with pytest.raises(LostByStore) as lost:
+        await save(blobs, "local", manifest, bytes.fromhex(sha256(manifest.encode())), stowed, spool)
+    assert lost.value.objects == {elsewhere.pack.sha256}
+    assert blobs.stored == []
