@@ -1,12 +1,15 @@
 """The sandbox service as its clients see it: real PostgreSQL, real sandboxes, real gRPC."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from taor_e2b_simulator.server import running
+from taor_e2b_simulator.simulator import API_KEY, Simulator
 from taor_sandbox.app import running_backend
-from taor_sandbox.config import SandboxConfig
+from taor_sandbox.config import BackendName, SandboxConfig
 from tests.service.sandbox.harness import Harness
 
 
@@ -20,6 +23,27 @@ def sandbox_config(migrated_database: Callable[[str], str], tmp_path: Path) -> S
         data=tmp_path / "sandboxes",
         blobs=tmp_path / "blobs",
     )
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Simulator:
+    """A simulator of E2B that knows no sandbox yet."""
+    return Simulator(tmp_path / "e2b")
+
+
+@pytest.fixture
+async def e2b_config(sandbox_config: SandboxConfig, simulator: Simulator) -> AsyncIterator[SandboxConfig]:
+    """The same service, with sandboxes at E2B."""
+    async with running(simulator) as url:
+        yield replace(
+            sandbox_config, backend=BackendName.E2B, e2b_api_key=API_KEY, e2b_api_url=url, e2b_sandbox_url=url
+        )
+
+
+@pytest.fixture(params=list(BackendName))
+def any_config(request: pytest.FixtureRequest, e2b_config: SandboxConfig) -> SandboxConfig:
+    """The same service on each backend."""
+    return replace(e2b_config, backend=request.param)
 
 
 @pytest.fixture

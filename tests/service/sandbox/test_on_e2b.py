@@ -1,35 +1,17 @@
 """The service on E2B: the same promises, over the real SDK and E2B's wire."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
 from taor_e2b_simulator.faults import Fault, FaultKind
-from taor_e2b_simulator.server import running
-from taor_e2b_simulator.simulator import API_KEY, Simulator
+from taor_e2b_simulator.simulator import Simulator
 from taor_sandbox.app import running_backend
 from taor_sandbox.backends.port import SandboxStatus
-from taor_sandbox.config import BackendName, SandboxConfig
+from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
 from tests.service.sandbox.test_archives import members
-
-
-@pytest.fixture
-def simulator(tmp_path: Path) -> Simulator:
-    """A simulator that knows no sandbox yet."""
-    return Simulator(tmp_path / "e2b")
-
-
-@pytest.fixture
-async def e2b_config(sandbox_config: SandboxConfig, simulator: Simulator) -> AsyncIterator[SandboxConfig]:
-    """The same service, with sandboxes at E2B."""
-    async with running(simulator) as url:
-        yield replace(
-            sandbox_config, backend=BackendName.E2B, e2b_api_key=API_KEY, e2b_api_url=url, e2b_sandbox_url=url
-        )
 
 
 @pytest.fixture

@@ -4,42 +4,30 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
 from taor_e2b_simulator.faults import Fault, FaultKind
 from taor_e2b_simulator.sandbox import Sandbox, State
-from taor_e2b_simulator.server import running
-from taor_e2b_simulator.simulator import API_KEY, Simulator
+from taor_e2b_simulator.simulator import Simulator
 from taor_sandbox.app import running_backend
-from taor_sandbox.config import BackendName, SandboxConfig
+from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
 
 NEARLY_A_DAY = dt.timedelta(hours=23, minutes=55)
 
 
 @pytest.fixture
-def simulator(tmp_path: Path) -> Simulator:
-    """A simulator that knows no sandbox yet."""
-    return Simulator(tmp_path / "e2b")
-
-
-@pytest.fixture
-async def harness(sandbox_config: SandboxConfig, simulator: Simulator) -> AsyncIterator[Harness]:
+async def harness(e2b_config: SandboxConfig) -> AsyncIterator[Harness]:
     """A running service at E2B with one build and a file in it."""
-    async with running(simulator) as url:
-        config = replace(
-            sandbox_config, backend=BackendName.E2B, e2b_api_key=API_KEY, e2b_api_url=url, e2b_sandbox_url=url
-        )
-        async with running_backend(config) as backend:
-            harness = Harness(config, backend)
-            await harness.start()
-            await harness.attach()
-            await harness.write(1, "f", "x\n")
-            yield harness
-            await harness.stop()
+    async with running_backend(e2b_config) as backend:
+        harness = Harness(e2b_config, backend)
+        await harness.start()
+        await harness.attach()
+        await harness.write(1, "f", "x\n")
+        yield harness
+        await harness.stop()
 
 
 def aged(simulator: Simulator) -> tuple[Sandbox, dt.datetime]:

@@ -1,13 +1,11 @@
 """A new release of the service meets sandboxes whose agent was started by an older one, with other words."""
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from taor_e2b_simulator.server import running
-from taor_e2b_simulator.simulator import API_KEY, Simulator
 from taor_sandbox.app import running_backend
 from taor_sandbox.backends.e2b.backend import E2BBackend
 from taor_sandbox.backends.e2b.installation import Toolbox, inside_files
@@ -55,14 +53,10 @@ class Installation:
         return prepare(self.config.data, self.config.uid, agent=agent)
 
 
-@pytest.fixture(params=list(BackendName))
-async def installation(
-    request: pytest.FixtureRequest, sandbox_config: SandboxConfig, tmp_path: Path
-) -> AsyncIterator[Installation]:
+@pytest.fixture
+def installation(any_config: SandboxConfig, tmp_path: Path) -> Installation:
     """At home and at E2B."""
-    async with running(Simulator(tmp_path / "e2b")) as url:
-        at_e2b = replace(sandbox_config, e2b_api_key=API_KEY, e2b_api_url=url, e2b_sandbox_url=url)
-        yield Installation(replace(at_e2b, backend=request.param), tmp_path)
+    return Installation(any_config, tmp_path)
 
 
 async def test_an_idle_agent_of_another_release_makes_room_and_the_build_goes_on(installation: Installation) -> None:
