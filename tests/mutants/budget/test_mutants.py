@@ -18,6 +18,7 @@ from tests.service.budget import test_interleavings as interleavings
 from tests.service.budget import test_midnight as midnight
 from tests.service.budget import test_pairs as pairs
 from tests.service.budget import test_reserving as reserving
+from tests.service.budget import test_shared_commits as shared
 from tests.service.budget.audit import audit
 from tests.service.budget.books import PRICES, TENANT, Books, open_books
 from tests.service.budget.test_ledger_properties import run_histories
@@ -352,6 +353,24 @@ MUTANTS = [
         "p_now, changes);\n",
         "",
         pairs.test_a_denied_advance_settles_all_the_same,
+    ),
+    Mutant(
+        "settled twice in one commit",
+        "ELSIF r.state = 'SETTLED' OR (r.state",
+        "ELSIF (r.state",
+        shared.test_copies_in_one_commit_count_once,
+    ),
+    Mutant(
+        "accounts locked in the order of the calls",
+        "ORDER BY tenant_id, user_id, nth",
+        "ORDER BY nth",
+        shared.test_accounts_are_locked_in_the_order_of_their_names,
+    ),
+    Mutant(
+        "answers numbered as they are found",
+        "SELECT c.nth, turn.*",
+        "SELECT row_number() OVER (), turn.*",
+        shared.test_each_gets_its_own_answer,
     ),
     Mutant(
         "hard stop beyond the cycle",

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -52,6 +52,11 @@ class Books:
     ledger: Ledger
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
+    def beside(self, lanes: int | None = None) -> "Books":
+        """The same ledger as another process has it, which shares no commit with this one."""
+        store = LedgerStore(self.pool, lanes)
+        return replace(self, store=store, ledger=Ledger(store, self.accounts, PRICES, LIFE))
+
     async def build(self, user_id: str = "user") -> Binding:
         """A new build of the user, attached at epoch 1."""
         build_id = str(UUID(int=next(self._numbers)))
@@ -94,7 +99,7 @@ class Books:
         """The version of the account."""
         return (await self.ledger.allowance(TENANT, user_id)).account_version
 
-    async def waits(self, task: "asyncio.Task[Any]") -> bool:
+    async def waits(self, task: "asyncio.Future[Any]") -> bool:
         """True as soon as somebody waits for a lock, False when the task ends without that."""
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"

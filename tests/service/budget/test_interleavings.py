@@ -68,7 +68,7 @@ async def test_a_release_that_overtakes_leaves_nothing_to_reserve(books: Books) 
 async def test_two_settlements_of_one_call_book_once(books: Books) -> None:
     build = await books.build()
     await books.hold(build, 0)
-    closings = await asyncio.gather(*(books.settle(build, 0, USAGE) for _ in range(6)))
+    closings = await asyncio.gather(*(books.beside().settle(build, 0, USAGE) for _ in range(6)))
     assert sorted(closing.changed for closing in closings) == [False] * 5 + [True]
 
 
@@ -83,13 +83,13 @@ async def test_a_settlement_corrects_an_expiry_that_came_first(books: Books) -> 
 
 async def test_the_last_money_is_given_once(books: Books) -> None:
     builds = [await books.build() for _ in range(8)]
-    turns = await asyncio.gather(*(books.reserve(build, 0, least=100, most=100) for build in builds))
+    turns = await asyncio.gather(*(books.beside().reserve(build, 0, least=100, most=100) for build in builds))
     assert sorted(type(turn.outcome).__name__ for turn in turns) == ["Denial"] * 5 + ["Grant"] * 3
 
 
 async def test_copies_of_one_reserve_hold_once(books: Books) -> None:
     build = await books.build()
-    turns = await asyncio.gather(*(books.reserve(build, 0) for _ in range(6)))
+    turns = await asyncio.gather(*(books.beside().reserve(build, 0) for _ in range(6)))
     assert all(isinstance(turn.outcome, Grant) for turn in turns)
     assert turns[-1].allowance.reserved_microdollars == 600
 
@@ -101,7 +101,7 @@ async def test_many_builds_cross_midnight_together(books: Books) -> None:
     for build in builds:
         await books.hold(build, 0, least=1, most=20)
     await books.set_clock(MIDNIGHT)
-    await asyncio.gather(*(work_over_midnight(books, build) for build in builds))
+    await asyncio.gather(*(work_over_midnight(books.beside(), build) for build in builds))
     assert await books.pool.fetchval("SELECT count(*) FROM periods WHERE period = 'day/2026-11-26'") == 1
 
 

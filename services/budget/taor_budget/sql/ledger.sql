@@ -1,9 +1,9 @@
--- The only functions that change money, with those of holds.sql, which ledger_turn calls. Each of ledger_turn, ledger_end,
--- ledger_attach and ledger_expire_one_account is called alone in its transaction.
+-- The only functions that change money, with those of holds.sql, which ledger_turn calls. Each of ledger_turn,
+-- ledger_turns, ledger_end, ledger_attach and ledger_expire_one_account is called alone in its transaction.
 --
 -- Each locks the account row first (ledger_lock) and only then reads; under READ COMMITTED every statement after the
--- lock sees what earlier holders committed. An account stands before all its periods, so one lock is the fixed order:
--- no two transactions of one account overlap, and none takes two accounts.
+-- lock sees what earlier holders committed. An account stands before all its periods, so one lock is the fixed order: no
+-- two transactions of one account overlap. ledger_turns alone takes several accounts, in the order of their names.
 
 -- Locks an account, closes what has outlived its life, and tells the time at which the lock was had.
 CREATE OR REPLACE FUNCTION ledger_lock(p_tenant text, p_user text) RETURNS timestamptz LANGUAGE plpgsql AS $$
@@ -248,6 +248,21 @@ BEGIN
         PERFORM ledger_book(p_tenant, p_user, p_build, today.cycle_period, today.day_period, at, held.changes);
     END IF;
 END $$;
+
+-- Several turns in one transaction, each as if it came alone after those before it: account by account in the order of
+-- their names, so that no two transactions wait for each other in a circle, and within one as they were asked for.
+CREATE OR REPLACE FUNCTION ledger_turns(p_calls ledger_call[])
+RETURNS TABLE (
+    nth bigint, at timestamptz, rolled boolean, closing ledger_closing, answer ledger_answer, earmark ledger_answer,
+    allowance ledger_allowance
+) LANGUAGE sql AS $$
+    SELECT c.nth, turn.*
+      FROM (SELECT * FROM unnest(p_calls) WITH ORDINALITY
+                AS call (tenant_id, user_id, build_id, epoch, settlement, tools, need, earmark, replaces, today, nth)
+             ORDER BY tenant_id, user_id, nth) AS c,
+           ledger_turn(c.tenant_id, c.user_id, c.build_id, c.epoch, c.settlement, c.tools, c.need, c.earmark, c.replaces,
+                       c.today) AS turn
+$$;
 
 -- Ends a hold without a usage: RELEASED when its call was not billed, CHARGED when nobody knows. What is ended, or was
 -- never here, can no longer be reserved by a delayed copy.

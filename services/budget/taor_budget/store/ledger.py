@@ -9,6 +9,7 @@ from taor_budget.store.rows import (
     Ended,
     LedgerTurn,
     Priced,
+    TurnCall,
     balance_of,
     ended_of,
     entry_of,
@@ -16,10 +17,9 @@ from taor_budget.store.rows import (
     reservation_of,
     settlement_row,
     today_row,
-    turn_of,
 )
+from taor_budget.store.turns import SharedCommits
 
-_TURN = "SELECT * FROM ledger_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _END = "SELECT * FROM ledger_end($1, $2, $3, $4, $5, $6, $7, $8)"
 _ATTACH = "SELECT * FROM ledger_attach($1, $2, $3, $4, $5)"
 _EXPIRE = "SELECT ledger_expire_one_account()"
@@ -43,10 +43,12 @@ SELECT period, allowance, "limit", reserved, spent, overrun
 
 
 class LedgerStore:
-    """The ledger in PostgreSQL; every method is one transaction."""
+    """The ledger in PostgreSQL; every method is one transaction, and only turns of the money share one."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, lanes: int | None = None) -> None:
+        """`lanes`: how many turns are committed at a time; half the pool, for the other half is for all else."""
         self._pool = pool
+        self._turns = SharedCommits(pool, lanes or max(1, pool.get_max_size() // 2))
 
     async def turn(
         self,
@@ -66,11 +68,8 @@ class LedgerStore:
         tools = settlement and settlement.tools
         needed, kept = priced and need_row(priced), earmark and need_row(earmark)
         replaced = priced and priced.need.replaces and priced.need.replaces.k
-        row = await self._pool.fetchrow(
-            _TURN, tenant_id, user_id, build_id, epoch, settled, tools, needed, kept, replaced, today_row(today)
-        )
-        assert row is not None
-        return turn_of(row)
+        asked = (build_id, epoch, settled, tools, needed, kept, replaced, today_row(today))
+        return await self._turns.turn(TurnCall(tenant_id, user_id, asked))
 
     async def end(self, tenant_id: str, user_id: str, epoch: int, rid: Rid, state: State, reason: str) -> Ended:
         """Close a hold without a usage, as RELEASED or as CHARGED."""

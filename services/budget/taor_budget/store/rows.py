@@ -73,6 +73,25 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnCall:
+    """What `ledger_turn` is asked: whose account, and the rest of a `ledger_call`."""
+
+    tenant_id: str
+    user_id: str
+    asked: tuple[object, ...]
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """The account that is locked."""
+        return self.tenant_id, self.user_id
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """The `ledger_call`."""
+        return self.tenant_id, self.user_id, *self.asked
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerTurn:
     """The answer to a turn, and the time of the database at which it was given.
 
