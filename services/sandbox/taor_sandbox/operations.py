@@ -88,6 +88,8 @@ class Dispatcher:
         build = await self._claims.current(key, epoch, generation)
         session = self._sessions[key]
         async with session.starting:  # behind a start under way, which could not be killed yet
+            if await self._operations.adopt(key, generation, op_id):  # what ran of it went with its sandbox
+                await self._operations.record(key, generation, op_id, OperationState.DONE, CANCELLED, claims=0)
             running = [each for each in await self._operations.open_ones(key, generation) if each.op_id == op_id]
             for operation in running:
                 sandbox = await self._sessions.sandbox(build)

@@ -100,6 +100,19 @@ async def test_cancel_kills_the_tree_and_closes_the_operation(harness: Harness) 
     assert (await harness.bash(2, "kill -0 $(cat child) 2>&1 || echo dead")).text.endswith("dead\n")
 
 
+async def test_a_cancelled_command_whose_sandbox_was_lost_does_not_run_again(harness: Harness) -> None:
+    await harness.attach()
+    following = await harness.begin(1, "echo begun; sleep 300")
+    await harness.lose_sandbox()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await following.result()
+    await harness.attach()
+    assert (await harness.cancel(1)).state == pb.Operation.DONE
+    told = await harness.bash(1, "echo begun; sleep 300")  # sent again, it tells how it ended
+    assert told.failure.code == pb.Failure.CANCELLED
+    assert [operation.claims for operation in await harness.operations()] == [0]
+
+
 async def test_what_was_never_announced_cannot_be_cancelled(harness: Harness) -> None:
     await harness.attach()
     with pytest.raises(grpc.aio.AioRpcError) as raised:

@@ -42,6 +42,13 @@ _OPEN = """
 SELECT op_id, log_sequence, block, tool, input FROM operations
 WHERE tenant_id = $1 AND build_id = $2 AND state = 'STARTING' AND generation = $3 ORDER BY log_sequence, block LIMIT 100
 """
+# Announced in an older generation, whose files are rolled back.
+_ADOPT = """
+UPDATE operations o SET generation = $3, claims = 0 FROM builds b
+WHERE o.tenant_id = $1 AND o.build_id = $2 AND o.op_id = $4 AND o.state = 'STARTING' AND o.generation < $3
+  AND b.tenant_id = $1 AND b.build_id = $2 AND b.generation = $3
+RETURNING true
+"""
 _TO_REDO = f"""
 SELECT op_id, log_sequence, block, tool, input, {_OUTCOME_COLUMNS} FROM operations
 WHERE tenant_id = $1 AND build_id = $2 AND state = 'DONE' AND generation < $3 AND (log_sequence, block) > ($4, $5)
@@ -157,6 +164,10 @@ class Operations:
         """What is STARTING in a generation."""
         rows = await self._pool.fetch(_OPEN, *key, generation)
         return [OpenOperation(row["op_id"], _position(row), parse(row["tool"], row["input"])) for row in rows]
+
+    async def adopt(self, key: BuildKey, generation: int, op_id: str) -> bool:
+        """Let an operation that started in a lost sandbox belong to this generation; False where it need not."""
+        return bool(await self._pool.fetchval(_ADOPT, *key, generation, op_id))
 
     async def to_redo(self, build: Build, most: int) -> Sequence[DoneOperation]:
         """Operations whose effect went with an older generation, in the order of the log."""
