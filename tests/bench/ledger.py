@@ -44,12 +44,31 @@ class Payer:
     numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def pair(self, _: int) -> None:
-        """Set money aside for one call, then book what it used."""
-        rid = Rid(self.build.build_id, 1, next(self.numbers))
-        need = Need(rid, Kind.CALL, 0, PROMPT_TOKENS, OUTPUT_TOKENS, OUTPUT_TOKENS * 2)
+        """Set money aside for one call, then book what it used: two commits."""
+        rid = await self.reserve()
+        await self.ledger.settle(self.build, _used(rid))
+
+    async def reserve(self) -> Rid:
+        """Set money aside for a call."""
+        need = self._need()
         turn = await self.ledger.reserve(self.build, 1, need)
         assert isinstance(turn.outcome, Grant)
-        await self.ledger.settle(self.build, Settlement(rid, Usage(PROMPT_TOKENS, OUTPUT_TOKENS)))
+        return need.rid
+
+    async def advance(self, last: Rid) -> Rid:
+        """Book what the last call used and set money aside for the next: one commit, as a build pays turn by turn."""
+        need = self._need()
+        turn = await self.ledger.advance(self.build, 1, _used(last), need)
+        assert isinstance(turn.outcome, Grant)
+        return need.rid
+
+    def _need(self) -> Need:
+        rid = Rid(self.build.build_id, 1, next(self.numbers))
+        return Need(rid, Kind.CALL, 0, PROMPT_TOKENS, OUTPUT_TOKENS, OUTPUT_TOKENS * 2)
+
+
+def _used(rid: Rid) -> Settlement:
+    return Settlement(rid, Usage(PROMPT_TOKENS, OUTPUT_TOKENS))
 
 
 class Books:
@@ -84,17 +103,27 @@ async def measure(home: Home) -> list[Figure]:
 async def _latency(pool: asyncpg.Pool, pairs: int) -> list[Figure]:
     tell(f"ledger: {pairs} pairs and bare commits, one at a time")
     await pool.execute("CREATE TABLE bare (id int PRIMARY KEY, value int); INSERT INTO bare VALUES (1, 0)")
-    payer = await Books(pool).payer("alone")
+    books = Books(pool)
+    payer, build = await books.payer("alone"), await books.payer("turn by turn")
+    open_call = await build.reserve()
 
     async def commit(_: int) -> None:
         await pool.execute("UPDATE bare SET value = value + 1 WHERE id = $1", 1)
 
-    bare, paired = [], []
-    for number in range(pairs):  # in turns, so that a busy moment meets both
+    async def turn(_: int) -> None:
+        nonlocal open_call
+        open_call = await build.advance(open_call)
+
+    bare, paired, turned = [], [], []
+    for number in range(pairs):  # in turns, so that a busy moment meets all
         bare += await milliseconds_of(commit, [number])
         paired += await milliseconds_of(payer.pair, [number])
-    reference = Reference("bare commit", p50(bare))
-    return [Figure("ledger", "reserve + settle, p50", p50(paired), "ms", reference, at_most(MOST_TIMES_COMMIT))]
+        turned += await milliseconds_of(turn, [number])
+    reference, target = Reference("bare commit", p50(bare)), at_most(MOST_TIMES_COMMIT)
+    return [
+        Figure("ledger", "reserve + settle, p50", p50(paired), "ms", reference, target),
+        Figure("ledger", "settle + next reserve in one commit, p50", p50(turned), "ms", reference, target),
+    ]
 
 
 async def _throughput(pool: asyncpg.Pool, pairs: int) -> list[Figure]:
