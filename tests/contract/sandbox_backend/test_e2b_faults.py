@@ -9,11 +9,12 @@ import pytest
 from taor_e2b_simulator.faults import Fault, FaultKind
 from taor_e2b_simulator.simulator import Simulator
 from taor_sandbox.backends.e2b.backend import E2BBackend, open_backend
-from taor_sandbox.backends.e2b.installation import Toolbox
+from taor_sandbox.backends.e2b.installation import Toolbox, inside_files
 from taor_sandbox.backends.e2b.settings import E2BSettings
 from taor_sandbox.backends.errors import (
     BackendUnavailable,
     FileRefused,
+    OtherRelease,
     SandboxFrozen,
     SandboxGone,
     SandboxUnreachable,
@@ -210,6 +211,20 @@ async def test_a_time_out_pauses_and_what_ran_goes_on(
     await woken.run(["touch", "go"])
     assert (await finish(woken, op_id)).stdout == "done\n"
     await woken.close()
+
+
+async def test_a_stalled_replica_of_another_release_pauses_nothing(
+    e2b_settings: E2BSettings, sandbox: Sandbox, backend: E2BBackend
+) -> None:
+    """It cannot learn from the agent whether somebody else owns the sandbox by now."""
+    files = inside_files()
+    messages = "taor_sandbox/agent/messages.py"
+    other = E2BBackend(e2b_settings, Toolbox.of({**files, messages: files[messages] + b"# another release"}))
+    op_id = await start(sandbox, "sleep 77")
+    with pytest.raises(OtherRelease):
+        await other.pause(sandbox.provider_id, EPOCH)
+    assert (await backend.list())[0].status is SandboxStatus.RUNNING
+    assert isinstance(await sandbox.look(op_id), Live)
 
 
 async def test_an_agent_that_is_killed_leaves_dead_claims_and_no_process(sandbox: Sandbox) -> None:

@@ -19,7 +19,7 @@ from taor_sandbox.backends.e2b.bridge import NotInstalled
 from taor_sandbox.backends.e2b.installation import Toolbox, install
 from taor_sandbox.backends.e2b.sandbox import E2BSandbox
 from taor_sandbox.backends.e2b.settings import E2BSettings
-from taor_sandbox.backends.e2b.troubles import patiently, translated
+from taor_sandbox.backends.e2b.troubles import patiently
 from taor_sandbox.backends.errors import InvalidRequest, OtherRelease, SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.port import Limits, SandboxListing, SandboxStatus
 
@@ -159,14 +159,9 @@ class E2BBackend:
         return sandbox
 
     async def _quiet(self, provider_id: str, epoch: int, *, only_idle: bool) -> None:
-        connected = await patiently(
-            lambda: AsyncSandbox.connect(provider_id, self._settings.lifetime_seconds, **self._options)
-        )
-        sandbox = E2BSandbox(connected, self._toolbox.library, self._settings.lease_seconds)
+        sandbox = await self._attach(provider_id, Limits())
         try:
             await sandbox.shut_down(epoch, only_idle=only_idle)
-            with translated():
-                await connected.commands.run("sync", user="root", cwd="/", timeout=_END_SECONDS)
         finally:
             await sandbox.close()
 

@@ -15,7 +15,7 @@ from taor_sandbox.backends.e2b.following import follow
 from taor_sandbox.backends.e2b.inside import frames, layout, requests
 from taor_sandbox.backends.e2b.inside.frames import Frame
 from taor_sandbox.backends.e2b.inside.requests import Request
-from taor_sandbox.backends.e2b.troubles import patiently
+from taor_sandbox.backends.e2b.troubles import patiently, translated
 from taor_sandbox.backends.errors import SandboxUnreachable
 from taor_sandbox.backends.orders import claim_of, write_of
 from taor_sandbox.backends.port import (
@@ -38,6 +38,7 @@ from taor_sandbox.backends.port import (
 from taor_sandbox.backends.states import state_of
 from taor_sandbox.egress.refusals import Refusals
 
+_SYNC_SECONDS = 30.0
 _Frame = TypeVar("_Frame", bound=Frame)
 
 
@@ -163,12 +164,14 @@ class E2BSandbox:
         return freezing.frozen(self, self._lease_seconds)
 
     async def shut_down(self, epoch: int, *, only_idle: bool = False) -> None:
-        """End the agent and all that runs inside; the files stay.
+        """End the agent and all that runs inside, and write the disk out; the files stay.
 
         Raises StaleEpoch where a higher one is inside, and SandboxBusy where something runs that `only_idle` spares."""
         with contextlib.suppress(SandboxUnreachable):  # the bridge dies with what it asks to end
             async with self.opened(messages.Shutdown(epoch, only_idle)) as bridge:
                 await bridge.only()
+        with translated():
+            await self._sandbox.commands.run("sync", user="root", cwd="/", timeout=_SYNC_SECONDS)
 
     async def close(self) -> None:
         """Let go: end every bridge of this handle."""
