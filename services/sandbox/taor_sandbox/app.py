@@ -50,6 +50,7 @@ from taor_sandbox.tokens import Tokens
 _log = logging.getLogger(__name__)
 
 SERVICE_NAME = "taor.sandbox.v1.SandboxService"
+_CANCEL_AGAIN_SECONDS = 0.5
 
 
 @asynccontextmanager
@@ -143,9 +144,11 @@ async def background(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # More than once: e2b's transport turns a cancellation into an error of its own, after which a loop goes on.
+        while going := [task for task in tasks if not task.done()]:
+            for task in going:
+                task.cancel()
+            await asyncio.wait(going, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 def _report(task: "asyncio.Task[None]") -> None:
