@@ -40,7 +40,7 @@ CUT_SHORT = b"The call was cut short"
 """What the agent is told of a command that was killed; the careful one then gives its whole turn again."""
 BUILD_SECONDS = 90.0
 POLL_SECONDS = 0.05
-AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 T = TypeVar("T")
 

@@ -79,7 +79,7 @@ def _dependency(error: Exception) -> ServiceError | None:
 def _downstream(error: grpc.aio.AioRpcError) -> ServiceError | None:
     """What the failure of a call made on behalf of this one means; refusals not translated by us are defects."""
     match error.code():
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:  # cut off by a server that was stopped or killed
             return DependencyStillUnavailable("a service behind this one cannot be reached; try again")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return DependencyTimeout("a service behind this one did not answer in time; allow more time")

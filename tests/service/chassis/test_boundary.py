@@ -92,6 +92,7 @@ async def test_a_time_limit_that_ran_out_is_no_defect() -> None:
     ("below", "code", "reason"),
     [
         (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
+        (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
         (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INTERNAL, "INTERNAL"),
         (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.INTERNAL, "INTERNAL"),
@@ -116,7 +117,7 @@ async def test_the_failure_of_a_service_below_is_not_the_clients_mistake(
         async with probing(registration(unary=call_below)) as upper:
             error = await failure(upper.unary(b""))
     info = error_info(error)
-    assert tries == (5 if below is grpc.StatusCode.UNAVAILABLE else 1)  # retried below, and not once more from above
+    assert tries == (5 if code is grpc.StatusCode.UNAVAILABLE else 1)  # retried below, and not once more from above
     assert error.code() is code
     assert info is not None
     assert info.reason == reason

@@ -67,7 +67,8 @@ async def test_a_stream_that_has_begun_is_not_begun_again() -> None:
 async def test_one_of_two_servers_drains_without_an_error_at_its_clients() -> None:
     one, two = Flaky(0, LookupError()), Flaky(0, LookupError())
     async with running_server(services=[registration(unary=two.unary)], token=TOKEN) as second:
-        async with running_server(services=[registration(unary=one.unary)], token=TOKEN) as first:
+        first_server = running_server(services=[registration(unary=one.unary)], token=TOKEN, drain_seconds=120)
+        async with first_server as first:
             channel = open_channel(f"ipv4:{first},{second}", token=TOKEN)
             probe = Probe(channel, first)
             while not (one.calls and two.calls):  # until both connections are up

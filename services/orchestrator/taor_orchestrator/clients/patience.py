@@ -17,7 +17,9 @@ PATIENCE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 
-_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# CANCELLED is what a server leaves behind that is killed, or stopped at the end of its patience, in mid-call; our own
+# cancellations come as `asyncio.CancelledError`.
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 _FENCED = ("STALE_EPOCH", "HEAD_MOVED", "ATTACH_SUPERSEDED", "LOG_CLOSED", "LOG_EXPIRED", "PROJECT_DELETED")
 
 
