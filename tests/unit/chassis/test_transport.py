@@ -18,7 +18,7 @@ def test_what_one_end_may_send_the_other_accepts() -> None:
         assert CLIENT[f"grpc.max_{way}_message_length"] == SERVER[f"grpc.max_{way}_message_length"] == 16 * 1024**2
 
 
-def test_the_service_config_retries_only_unavailable_and_sets_no_timeout() -> None:
+def test_only_what_a_server_leaves_behind_that_went_away_is_sent_again_and_no_timeout_is_set() -> None:
     (methods,) = json.loads(str(CLIENT["grpc.service_config"]))["methodConfig"]
-    assert methods["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert methods["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
     assert "timeout" not in methods
