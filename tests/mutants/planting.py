@@ -3,8 +3,27 @@
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from types import CodeType, FunctionType
+from typing import Generic, TypeVar
+
+Test = TypeVar("Test")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant(Generic[Test]):
+    """A change of the source of one function, and the test that must fail with it."""
+
+    bug: str
+    function: Callable[..., object]
+    old: str
+    new: str
+    caught_by: Test
+
+    def planted(self) -> AbstractContextManager[None]:
+        """The bug is there inside the block."""
+        return planted(self.function, self.old, self.new)
 
 
 @contextmanager

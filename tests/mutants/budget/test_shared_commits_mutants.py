@@ -1,8 +1,6 @@
 """Bugs planted into the commits that calls share: each one must be caught by the test that it names."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import asyncpg
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from taor_budget.store import turns
 from taor_chassis.errors import ServiceError
 from tests.mutants.budget.test_mutants import Test, fails
-from tests.mutants.planting import planted
+from tests.mutants.planting import Mutant
 from tests.service.budget import test_shared_commits as shared
 from tests.service.budget.books import open_books
 from tests.support.postgres import MigratedDatabase
@@ -18,18 +16,7 @@ from tests.support.postgres import MigratedDatabase
 SECONDS = 5  # a test that hangs with the bug has caught it
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A change of the source of one function, and the test that must fail with it."""
-
-    bug: str
-    function: Callable[..., object]
-    old: str
-    new: str
-    caught_by: Test
-
-
-MUTANTS = [
+MUTANTS: list[Mutant[Test]] = [
     Mutant(
         "one failure fails all that share the commit",
         turns._is_undone,
@@ -90,12 +77,12 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
-async def test_a_planted_bug_is_caught(mutant: Mutant, migrated_database: MigratedDatabase) -> None:
-    with planted(mutant.function, mutant.old, mutant.new):
+async def test_a_planted_bug_is_caught(mutant: Mutant[Test], migrated_database: MigratedDatabase) -> None:
+    with mutant.planted():
         assert await is_caught(mutant, migrated_database), f"{mutant.caught_by} passes with the bug: {mutant.bug}"
 
 
-async def is_caught(mutant: Mutant, migrated_database: MigratedDatabase) -> bool:
+async def is_caught(mutant: Mutant[Test], migrated_database: MigratedDatabase) -> bool:
     """Whether the test fails with the bug, or does not end."""
     async with open_books(migrated_database("taor_budget")) as books:
         try:

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -29,7 +28,7 @@ from taor_orchestrator.model.port import Outcome
 from taor_orchestrator.money import DenialCause, Hold, HoldState
 from taor_orchestrator.ports import LeaseLost, StaleGeneration
 from taor_orchestrator.toolset import OperationState
-from tests.mutants.planting import planted
+from tests.mutants.planting import Mutant
 from tests.unit.orchestrator import test_feed as feeds
 from tests.unit.orchestrator import test_forks as forks
 from tests.unit.orchestrator import test_hand_over as hand_over
@@ -47,23 +46,12 @@ Test = Callable[[], object]
 CAUGHT = (AssertionError, LookupError, ValueError, LeaseLost, StaleGeneration, pytest.fail.Exception)
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A change of the source of one function, and the test that must fail with it."""
-
-    bug: str
-    function: Callable[..., object]
-    old: str
-    new: str
-    caught_by: Test
-
-
 survives_kills = partial(loop.test_a_kill_at_any_boundary_is_invisible_afterwards, holds_ahead=True)
 survives_kills_without_holds_ahead = partial(
     loop.test_a_kill_at_any_boundary_is_invisible_afterwards, holds_ahead=False
 )
 
-MUTANTS = [
+MUTANTS: list[Mutant[Test]] = [
     Mutant(
         "inherited rows are settled",
         recovery.decide_holds,
@@ -335,9 +323,9 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
-def test_the_named_test_catches(mutant: Mutant) -> None:
+def test_the_named_test_catches(mutant: Mutant[Test]) -> None:
     run(mutant.caught_by)
-    with planted(mutant.function, mutant.old, mutant.new), pytest.raises(CAUGHT):
+    with mutant.planted(), pytest.raises(CAUGHT):
         run(mutant.caught_by)
 
 

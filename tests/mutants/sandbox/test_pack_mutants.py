@@ -13,7 +13,7 @@ from taor_sandbox import packs, saving, spool, tarindex
 from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.contents import Contents
 from taor_sandbox.manifest import Manifest
-from tests.mutants.planting import planted
+from tests.mutants.planting import Mutant, planted
 from tests.service.sandbox import test_fork_rows as forks
 from tests.service.sandbox.rows import running_rows
 from tests.support.postgres import MigratedDatabase
@@ -38,18 +38,9 @@ class Places:
         return DirectoryBlobs(self.folder, SystemClock())
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A change of the source of one function, and the test that must fail with it."""
+Test = Callable[[Places], object]
 
-    bug: str
-    function: Callable[..., object]
-    old: str
-    new: str
-    caught_by: Callable[[Places], object]
-
-
-MUTANTS = [
+MUTANTS: list[Mutant[Test]] = [
     Mutant(
         "a manifest is stored before its packs",
         saving.save,
@@ -135,13 +126,13 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
-def test_the_named_test_catches(mutant: Mutant) -> None:
+def test_the_named_test_catches(mutant: Mutant[Test]) -> None:
     run(mutant.caught_by)
-    with planted(mutant.function, mutant.old, mutant.new), pytest.raises(CAUGHT):
+    with mutant.planted(), pytest.raises(CAUGHT):
         run(mutant.caught_by)
 
 
-def run(test: Callable[[Places], object]) -> None:
+def run(test: Test) -> None:
     """Run a test in a place of its own, whether it is a coroutine or not."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as file:
         running = test(Places(Path(folder), file))
