@@ -17,6 +17,7 @@ _ADVICE = {
     "BUILD_ENDED": "`taor show BUILD` tells how it ended",
     "NO_OPEN_QUESTION": "`taor steer BUILD TEXT` tells the agent something all the same",
     "INBOX_FULL": "`taor watch BUILD` shows when the agent has read them",
+    "TURN_NOT_KEPT": "`taor turns BUILD` shows the turns whose files are kept; `taor fork` takes others with --redo",
     "PROJECT_BUSY": "`taor cancel BUILD` ends a build; `taor watch BUILD` shows when it has ended",
     "PROJECT_DELETED": "give another --project",
     "LOG_EXPIRED": "this installation keeps logs for TAOR_CHECKPOINT_RETENTION_DAYS days after the end of a build",
@@ -40,7 +41,7 @@ def explain(error: grpc.aio.AioRpcError, target: str = "") -> CommandError:
         return RefusedError(error.details() or info.reason, reason=info.reason, advice=_ADVICE.get(info.reason, ""))
     where = f" at {target}" if target else ""
     match error.code():
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:  # the latter from a server that stopped meanwhile
             message, advice = f"nothing answers{where}", "start it with `taor up`, or check --target"
             return UnreachableError(message, reason="UNAVAILABLE", advice=advice)
         case grpc.StatusCode.DEADLINE_EXCEEDED:
