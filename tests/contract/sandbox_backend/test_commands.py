@@ -31,6 +31,11 @@ async def test_a_command_gets_its_folder_its_environment_and_an_empty_stdin(sand
     assert done.stdout == "/tmp\nhello /home/user\nuser\n"
 
 
+async def test_a_python_leaves_nothing_beside_its_sources(sandbox: Sandbox) -> None:
+    done = await run(sandbox, "mkdir m; touch m/__init__.py; python3 -c 'import m'; ls -A m")
+    assert (done.stdout, done.stderr) == ("__init__.py\n", "")
+
+
 async def test_a_folder_that_is_gone_is_said_on_stderr(sandbox: Sandbox) -> None:
     done = await run(sandbox, "echo never", cwd="/workspace/nowhere")
     assert (done.exit.status, done.stdout) == (126, "")

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="where the sandboxes' folders stand; else a temporary one"
     )
-    parser.add_argument("--api-key", default=API_KEY, metavar="KEY", help="the only key that is let in")
+    parser.add_argument("--api-key", default=API_KEY, metavar="KEY", help="the only key that is let in (%(default)s)")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     host, _, port = options.listen.rpartition(":")

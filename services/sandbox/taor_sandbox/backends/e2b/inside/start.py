@@ -113,6 +113,10 @@ def _config(agent: str) -> Config:
 
 
 def _environment() -> dict[str, str]:
-    """What the template gives every command, and our programs at the end of its path."""
+    """What the template gives every command, and our programs at the end of its path.
+
+    Python's compiled files hold the times of their sources: after a redo they would be other files than before.
+    """
     env = {name: value for name, value in os.environ.items() if name not in _SHELL_NOISE}
-    return env | {"PATH": f"{env.get('PATH', '/usr/bin:/bin')}:{layout.library()}/bin"}
+    path = f"{env.get('PATH', '/usr/bin:/bin')}:{layout.library()}/bin"
+    return env | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
