@@ -1,8 +1,11 @@
-"""A copy of a running sandbox's files in a folder of ours, made as a snapshot is: for archives of what is locked."""
+"""What is locked, made readable for an archive, as for a snapshot: while everything inside stands still.
+
+Either copied into a folder of ours, or where it stands for as long as a program inside reads it.
+"""
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.blobs.port import Blobs
 from taor_sandbox.manifest import Manifest
 from taor_sandbox.spool import copy_out, stow, upload
-from taor_sandbox.tree import report_unreadable, take_stock
+from taor_sandbox.tree import has_locked, report_unreadable, take_stock, unlocked
 
 
 @asynccontextmanager
@@ -31,3 +34,18 @@ async def copied(sandbox: Sandbox, starting: asyncio.Lock, tenant_id: str) -> As
             stowed = await asyncio.to_thread(stow, spool, files, ())
             await upload(blobs, tenant_id, stowed, stowed.objects, spool)
         yield manifest.placed(stowed.places), blobs
+
+
+@asynccontextmanager
+async def readable(sandbox: Sandbox, starting: asyncio.Lock) -> AsyncIterator[Sequence[str]]:
+    """The owner may read all of the project within the block, but for the paths that are yielded: another user's.
+
+    Nothing inside stands still where nothing is locked. Raises SnapshotFailed and SandboxFrozen."""
+    if not await has_locked(sandbox):
+        yield ()
+        return
+    async with starting, sandbox.frozen():
+        manifest = await take_stock(sandbox)
+        report_unreadable(manifest)
+        async with unlocked(sandbox, manifest.locked(entry.path for entry in manifest.entries)):
+            yield manifest.unreadable

@@ -1,5 +1,6 @@
 """The files of a build as an archive: from its sandbox while it runs, else from its newest snapshot."""
 
+import asyncio
 import contextlib
 import enum
 from collections.abc import AsyncIterator
@@ -68,23 +69,23 @@ class Download:
             raise SandboxUnavailable(f"the archive broke off: {error}; try again") from error
 
     async def _packed(self, build: Build, sandbox: Sandbox, form: Form) -> AsyncIterator[bytes]:
+        starting, tenant_id = self._sessions[build.key].starting, build.key.tenant_id
         if form is not Form.GIT_BUNDLE and await has_locked(sandbox):
-            starting, tenant_id = self._sessions[build.key].starting, build.key.tenant_id
             async with copied(sandbox, starting, tenant_id) as (manifest, blobs):
                 async for piece in _PACK[form](manifest, blobs, tenant_id):
                     yield piece
             return
-        async for piece in self._packed_inside(sandbox, form):
+        async for piece in self._packed_inside(sandbox, form, starting):
             yield piece
 
-    def _packed_inside(self, sandbox: Sandbox, form: Form) -> AsyncIterator[bytes]:
+    def _packed_inside(self, sandbox: Sandbox, form: Form, starting: asyncio.Lock) -> AsyncIterator[bytes]:
         match form:
             case Form.TAR:
                 return sandbox.archive(["."])
             case Form.ZIP:
                 return zipped(sandbox, self._ids.uuid7())
             case Form.GIT_BUNDLE:
-                return bundled(sandbox, self._ids.uuid7())
+                return bundled(sandbox, self._ids.uuid7(), starting)
 
     async def _saved(self, key: BuildKey, form: Form) -> AsyncIterator[bytes]:
         if form is Form.GIT_BUNDLE:

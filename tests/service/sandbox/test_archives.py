@@ -5,17 +5,17 @@ import io
 import stat
 import tarfile
 import zipfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import grpc
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
-from taor_sandbox.backends.port import RunResult, Sandbox
+from taor_sandbox.backends.port import RunResult, Sandbox, Stream
 from taor_sandbox.errors import GitMissing
-from taor_sandbox.packing import bundled
+from taor_sandbox.packing import bundled, zipped
 from tests.service.sandbox.harness import Harness, reason_of
 
 TREE = (
@@ -30,8 +30,8 @@ EXPECTED = {
 }
 
 
-class WithoutPrograms:
-    """A sandbox whose commands find no programs."""
+class WithoutGit:
+    """A sandbox whose commands find these few programs."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -40,7 +40,7 @@ class WithoutPrograms:
         return getattr(self._sandbox, name)
 
     async def run(self, argv: Sequence[str], **options: Any) -> RunResult:
-        return await self._sandbox.run(argv, env={"PATH": "/nowhere"}, **options)
+        return await self._sandbox.run(argv, env={"PATH": "/workspace/few"}, **options)
 
 
 async def git(*arguments: str, cwd: Path) -> str:
@@ -51,6 +51,20 @@ async def git(*arguments: str, cwd: Path) -> str:
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     return said.decode()
+
+
+async def cloned(harness: Harness, tmp_path: Path, name: str) -> Path:
+    """A clone of the bundle of the project."""
+    (tmp_path / f"{name}.bundle").write_bytes(await harness.download(pb.DownloadFilesRequest.GIT_BUNDLE))
+    await git("clone", "-q", f"{name}.bundle", name, cwd=tmp_path)
+    return tmp_path / name
+
+
+async def left_inside(harness: Harness) -> bytes:
+    """The names of what archives have left beside the journal of operations."""
+    async with harness.sandbox() as sandbox:
+        claims = str(PurePosixPath(sandbox.log_path("any", Stream.STDOUT)).parents[1])
+        return (await sandbox.run(["find", claims, "-name", "archive-*", "-printf", "%P\\n"])).stdout
 
 
 def members(archive: bytes) -> dict[str, tuple[bytes, int]]:
@@ -64,6 +78,7 @@ async def test_a_zip_holds_the_same_from_the_sandbox_and_from_the_snapshot(harne
     await harness.bash(1, TREE)
     assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED
     assert "taor" not in (await harness.bash(2, "ls -A ~")).text, "nothing stays inside"
+    assert await left_inside(harness) == b""
     await harness.release(pb.ReleaseSandboxRequest.DESTROY)
     assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED
 
@@ -96,6 +111,68 @@ async def test_what_its_owner_has_locked_is_in_an_archive_and_stays_locked(harne
     assert (await harness.bash(3, LOOK_AT_LOCKED)).text == seen
     await harness.bash(4, "chmod 000 /workspace")
     assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED_LOCKED
+    await harness.release(pb.ReleaseSandboxRequest.PAUSE)
+    assert members(await harness.download(pb.DownloadFilesRequest.ZIP)) == EXPECTED_LOCKED, "while it sleeps, too"
+
+
+async def test_what_its_owner_has_locked_is_in_a_bundle_and_stays_locked(harness: Harness, tmp_path: Path) -> None:
+    await harness.attach()
+    await harness.bash(1, LOCKED_TREE)
+    seen = (await harness.bash(2, LOOK_AT_LOCKED)).text
+    await harness.bash(3, "chmod 000 /workspace")
+    clone = await cloned(harness, tmp_path, "files")
+    assert (clone / "secret").read_text() + (clone / "dark/er/b").read_text() == "a\nb\n"
+    assert await git("log", "--format=%B", cwd=clone) == "The files of the build\n\n"
+    assert (await harness.bash(4, LOOK_AT_LOCKED)).text == seen
+    commit = "git -c user.name=a -c user.email=a@b commit -q -m one"
+    await harness.bash(5, f"git init -q; echo c > c; git add c; {commit}; chmod 000 .git/objects .git")
+    assert await git("log", "--format=%s", cwd=await cloned(harness, tmp_path, "history")) == "one\n"
+    assert (await harness.bash(6, "stat -c %a .git; chmod 700 .git; stat -c %a .git/objects")).text == "0\n0\n"
+
+
+@pytest.mark.parametrize("form", [pb.DownloadFilesRequest.ZIP, pb.DownloadFilesRequest.GIT_BUNDLE])
+async def test_a_home_that_its_owner_has_locked_is_in_nobodys_way(
+    harness: Harness, form: pb.DownloadFilesRequest.Format.ValueType
+) -> None:
+    await harness.attach()
+    await harness.bash(1, "echo a > a; chmod 000 ~; ! touch ~/file 2>/dev/null || echo open")
+    assert await harness.download(form)
+    assert (await harness.bash(2, "stat -c %a ~")).text == "0\n"
+    assert await left_inside(harness) == b""
+
+
+async def test_whoever_leaves_early_leaves_nothing_inside_and_all_locked(harness: Harness) -> None:
+    await harness.attach()
+    # Git waits at the pipe for the name of a commit, and so it is there that the download breaks off.
+    await harness.bash(1, "echo a > secret; chmod 000 secret; mkdir -p .git/objects .git/refs; mkfifo .git/HEAD")
+    leaving = asyncio.create_task(harness.download(pb.DownloadFilesRequest.GIT_BUNDLE))
+    async with harness.sandbox() as sandbox:
+        await harness.until(lambda: sandbox.run(["pgrep", "git"]), lambda found: found.status == 0)
+        assert (await sandbox.stat("secret")).mode == 0o400, "else this test shows nothing"
+        leaving.cancel()
+        await harness.until(lambda: sandbox.stat("secret"), lambda found: found.mode == 0)
+        await harness.until(lambda: left_inside(harness), lambda found: found == b"")
+    assert (await harness.bash(2, "rm .git/HEAD; pgrep git")).exit_status == 1
+
+
+async def test_a_download_that_ends_half_way_leaves_nothing_inside(harness: Harness) -> None:
+    await harness.attach()
+    await harness.bash(1, "head -c 2M /dev/urandom > noise")
+    async with harness.sandbox() as sandbox:
+        pieces = cast("AsyncGenerator[bytes, None]", zipped(sandbox, "name"))
+        await anext(pieces)
+        assert await left_inside(harness) == b"archive-name\n", "else this test shows nothing"
+        await pieces.aclose()
+        assert await left_inside(harness) == b""
+
+
+async def test_what_a_killed_service_has_left_goes_with_the_next_download(harness: Harness) -> None:
+    await harness.attach()
+    await harness.bash(
+        1, "cd /run/taor/journal/claims; mkdir archive-old archive-young; touch -d '2 hours ago' archive-old"
+    )
+    await harness.download(pb.DownloadFilesRequest.ZIP)
+    assert await left_inside(harness) == b"archive-young\n", "it may be another download's"
 
 
 async def test_nobody_reads_locked_files_while_a_snapshot_does(harness: Harness) -> None:
@@ -111,11 +188,11 @@ async def test_nobody_reads_locked_files_while_a_snapshot_does(harness: Harness)
 async def test_a_bundle_of_files_can_be_cloned(harness: Harness, tmp_path: Path) -> None:
     await harness.attach()
     await harness.bash(1, f"{TREE}; printf 'ignored\\n' > .gitignore; : > ignored")
-    (tmp_path / "bundle").write_bytes(await harness.download(pb.DownloadFilesRequest.GIT_BUNDLE))
-    await git("clone", "-q", "bundle", "clone", cwd=tmp_path)
-    assert (tmp_path / "clone/src/link").read_text() == "print(1)\n"
-    assert not (tmp_path / "clone/ignored").exists()
+    clone = await cloned(harness, tmp_path, "files")
+    assert (clone / "src/link").read_text() == "print(1)\n"
+    assert not (clone / "ignored").exists()
     assert (await harness.bash(2, "ls -A . ~ | grep -i -e git$ -e taor")).exit_status == 1, "nothing stays inside"
+    assert await left_inside(harness) == b""
     await harness.release(pb.ReleaseSandboxRequest.DESTROY)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await harness.download(pb.DownloadFilesRequest.GIT_BUNDLE)
@@ -126,10 +203,9 @@ async def test_a_bundle_of_a_repository_is_its_history(harness: Harness, tmp_pat
     await harness.attach()
     commit = "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m"
     await harness.bash(1, f"git init -q; {commit} one; {commit} two; git branch other; git tag done; : > not-committed")
-    (tmp_path / "bundle").write_bytes(await harness.download(pb.DownloadFilesRequest.GIT_BUNDLE))
-    await git("clone", "-q", "bundle", "clone", cwd=tmp_path)
-    assert await git("log", "--format=%s", cwd=tmp_path / "clone") == "two\none\n"
-    assert "origin/other" in await git("branch", "-r", cwd=tmp_path / "clone")
+    clone = await cloned(harness, tmp_path, "history")
+    assert await git("log", "--format=%s", cwd=clone) == "two\none\n"
+    assert "origin/other" in await git("branch", "-r", cwd=clone)
 
 
 async def test_a_hostile_repository_runs_inside_only(harness: Harness, tmp_path: Path) -> None:
@@ -144,8 +220,8 @@ async def test_a_hostile_repository_runs_inside_only(harness: Harness, tmp_path:
 
 async def test_no_git_inside_is_told(harness: Harness) -> None:
     await harness.attach()
-    await harness.until_state(pb.GetSandboxResponse.READY)
+    await harness.bash(1, "mkdir few; ln -s $(command -v mkdir find rm) few")
     async with harness.sandbox() as sandbox:
         with pytest.raises(GitMissing):
-            async for _ in bundled(cast(Sandbox, WithoutPrograms(sandbox)), "name"):
+            async for _ in bundled(cast(Sandbox, WithoutGit(sandbox)), "name", asyncio.Lock()):
                 pass

@@ -1,6 +1,7 @@
 """The service on E2B: the same promises, over the real SDK and E2B's wire."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
@@ -8,10 +9,11 @@ from taor.sandbox.v1 import sandbox_pb2 as pb
 from taor_e2b_simulator.faults import Fault, FaultKind
 from taor_e2b_simulator.simulator import Simulator
 from taor_sandbox.app import running_backend
+from taor_sandbox.backends.e2b.inside.layout import JOURNAL
 from taor_sandbox.backends.port import SandboxStatus
 from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
-from tests.service.sandbox.test_archives import members
+from tests.service.sandbox.test_archives import cloned, git, members
 
 
 @pytest.fixture
@@ -29,14 +31,17 @@ async def lose(harness: Harness) -> None:
     await harness.destroy_sandboxes()
 
 
-async def test_a_project_that_its_owner_has_locked_goes_on(harness: Harness) -> None:
+async def test_a_project_that_its_owner_has_locked_goes_on(harness: Harness, tmp_path: Path) -> None:
     await harness.attach()
     await harness.write(1, "f", "x\n")
     await harness.bash(2, "mkdir dark; echo > dark/f; chmod 000 dark f /workspace")
     assert (await harness.snapshot()).file_count == 2
     await harness.bash(3, "chmod 000 /workspace")
     assert len(members(await harness.download(pb.DownloadFilesRequest.ZIP))) == 3
-    assert (await harness.bash(4, "stat -c %a f dark")).text == "0\n0\n"
+    await harness.bash(4, "chmod 000 ~")
+    assert await git("ls-files", cwd=await cloned(harness, tmp_path, "files")) == "dark/f\nf\n"
+    assert (await harness.bash(5, "stat -c %a f dark")).text == "0\n0\n"
+    assert (await harness.bash(6, f"ls {JOURNAL}/claims | grep archive")).exit_status == 1, "nothing stays inside"
 
 
 async def test_calls_run_once_also_when_answers_are_lost(harness: Harness, simulator: Simulator) -> None:

@@ -1,5 +1,6 @@
 """What a build leaves lying about for whoever looks at it from outside: links, and a repository that runs programs."""
 
+import asyncio
 import io
 import tarfile
 from pathlib import Path
@@ -51,6 +52,6 @@ async def test_a_hostile_repository_runs_inside_only(sandbox: Sandbox, canary: P
     mark = canary.parent / "mark"
     hostile = f"git init -q; git config core.fsmonitor 'touch {mark} /workspace/ran #'; : > f; git add f; rm -f ran"
     assert (await run(sandbox, hostile)).exit.status == 0
-    bundle = b"".join([piece async for piece in bundled(sandbox, "name")])
+    bundle = b"".join([piece async for piece in bundled(sandbox, "name", asyncio.Lock())])
     assert bundle.startswith(b"# v")
     assert is_untouched(canary)
