@@ -5,19 +5,34 @@ from dataclasses import dataclass, field
 
 LIMIT_CHARACTERS = 30_000
 LINE_CHARACTERS = 2_000
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""What is no first byte of a character in UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How long a text is; a line is what ends with a line feed."""
+
+    lines: int
+    characters: int
+
+    @classmethod
+    def of(cls, text: str) -> "Size":
+        """Of a text that is at hand."""
+        return cls(text.count("\n"), len(text))
 
 
 def middle(text: str, *, limit: int = LIMIT_CHARACTERS, source: str = "") -> str:
     """Keep the first and the last lines within `limit` characters, with a note of what is left out in between."""
-    if len(text) <= limit:
-        return text
-    lines = text.splitlines(keepends=True)
-    head = _fitting(lines, limit // 2)
-    tail = _fitting(lines[: len(head) - 1 if head else None : -1], limit - limit // 2)[::-1]
-    if not head and not tail:
-        return text[: limit // 2] + _note(0, len(text) - limit, source) + text[-(limit - limit // 2) :]
-    left_out = lines[len(head) : len(lines) - len(tail)]
-    return _ended("".join(head)) + _note(len(left_out), sum(map(len, left_out)), source) + "".join(tail)
+    return text if len(text) <= limit else ends(text, text, Size.of(text), limit=limit, source=source)
+
+
+def ends(head: str, tail: str, whole: Size, *, limit: int = LIMIT_CHARACTERS, source: str = "") -> str:
+    """As `middle`, of a text of this size of which only the beginning and the end are at hand."""
+    before, after = limit // 2, limit - limit // 2
+    first = "".join(_fitting(head.splitlines(keepends=True), before)) or head[:before]
+    last = "".join(_fitting(tail.splitlines(keepends=True)[::-1], after)[::-1]) or tail[-after:]
+    return _ended(first) + _note(whole, Size.of(first + last), source) + last
 
 
 def line(text: str, *, limit: int = LINE_CHARACTERS) -> str:
@@ -27,12 +42,24 @@ def line(text: str, *, limit: int = LINE_CHARACTERS) -> str:
     return f"{text[:limit]} [… {len(text) - limit} more characters in this line]"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The beginning and the end of a stream; the beginning is all of it where nothing was dropped."""
+
+    head: str
+    tail: str = ""
+    whole: Size = Size(0, 0)
+    """Of the whole stream; bytes that are no UTF-8 may count otherwise than they are shown."""
+
+
 @dataclass(slots=True)
 class Ends:
     """Collects the first and the last bytes of a stream of any length, in bounded memory."""
 
     keep_bytes: int = 2 * LIMIT_CHARACTERS
     total_bytes: int = 0
+    _lines: int = 0
+    _characters: int = 0
     _head: bytearray = field(default_factory=bytearray)
     _tail: deque[bytes] = field(default_factory=deque)
     _tail_bytes: int = 0
@@ -40,6 +67,8 @@ class Ends:
     def add(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
         self.total_bytes += len(data)
+        self._lines += data.count(b"\n")
+        self._characters += len(data.translate(None, _CONTINUATIONS))
         room = self.keep_bytes - len(self._head)
         if room > 0:
             self._head += data[:room]
@@ -50,18 +79,16 @@ class Ends:
         while self._tail and self._tail_bytes - len(self._tail[0]) >= self.keep_bytes:
             self._tail_bytes -= len(self._tail.popleft())
 
-    def text(self) -> str:
-        """The stream as text, with a note where bytes were dropped; bytes that are no UTF-8 show as �."""
+    def kept(self) -> Kept:
+        """What there is of the stream; bytes that are no UTF-8 show as �."""
         head, tail = bytes(self._head), b"".join(self._tail)
-        dropped = self.total_bytes - len(head) - len(tail)
-        if dropped == 0:
-            return (head + tail).decode(errors="replace")
-        # Half lines at the cut would show half a secret, or half a character.
+        whole = Size(self._lines, max(self._characters, self.total_bytes // 4))  # no character has more bytes
+        if self.total_bytes == len(head) + len(tail):
+            return Kept((head + tail).decode(errors="replace"), whole=whole)
+        # Half lines at the cut would show half a secret, or half a character; an endless line has nothing else.
         head = head[: head.rfind(b"\n") + 1] or head
-        tail = tail[tail.find(b"\n") + 1 :]
-        dropped = self.total_bytes - len(head) - len(tail)
-        note = f"[… {dropped} bytes left out …]\n"
-        return _ended(head.decode(errors="replace")) + note + tail.decode(errors="replace")
+        tail = tail[tail.find(b"\n", 0, -1) + 1 :]
+        return Kept(head.decode(errors="replace"), tail.decode(errors="replace"), whole)
 
 
 def _fitting(lines: list[str], limit: int) -> list[str]:
@@ -74,9 +101,11 @@ def _fitting(lines: list[str], limit: int) -> list[str]:
     return lines
 
 
-def _note(lines: int, characters: int, source: str) -> str:
-    where = f"; all of it stands in {source}" if source else ""
-    return f"[… {lines} lines, {characters} characters left out{where} …]\n"
+def _note(whole: Size, shown: Size, source: str) -> str:
+    where = f"; all of it stands in {source} (look at parts of it with bash)" if source else ""
+    lines = whole.lines - shown.lines
+    counted = f"{lines} of {whole.lines} lines, " if lines > 0 else ""
+    return f"[… {counted}{whole.characters - shown.characters} characters left out{where} …]\n"
 
 
 def _ended(text: str) -> str:

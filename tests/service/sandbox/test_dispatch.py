@@ -159,6 +159,8 @@ async def test_long_output_keeps_its_ends_and_names_the_file_with_all_of_it(harn
     assert result.text.startswith("1\n2\n")
     assert result.text.endswith("99999\n100000\n")
     assert len(result.text) < 31_000
+    shown = [line for line in result.text.splitlines() if line.isdigit()]
+    assert f"[… {100_000 - len(shown)} of 100000 lines, " in result.text
     path = result.text.partition("all of it stands in ")[2].partition(" ")[0]
     assert (await harness.bash(2, f"wc -l < {path}")).text == "100000\n"
 

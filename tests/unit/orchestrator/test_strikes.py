@@ -18,6 +18,7 @@ from taor_orchestrator.transcript import ToolAnswer, Use, tool_uses
 from taor_sandbox.backends.port import CommandExit, Ending
 from taor_sandbox.tools.bash import Printed, ran
 from taor_sandbox.tools.inputs import Bash
+from taor_sandbox.truncation import Kept
 from tests.replay.recording import prefixes, read
 from tests.unit.orchestrator.world import FINISH, Script, Switch, World, use
 
@@ -99,7 +100,7 @@ def test_silent_commands_fail_each_in_its_own_way() -> None:
     [(Ending.EXITED, True), (Ending.TIMEOUT, True), (Ending.KILLED, False), (Ending.MEMORY_LIMIT, False)],
 )
 def test_it_knows_the_words_of_the_sandbox(ending: Ending, counts: bool) -> None:
-    printed, nothing = Printed("FAIL: one\n", "/out"), Printed("", "/err")
+    printed, nothing = Printed(Kept("FAIL: one\n"), "/out"), Printed(Kept(""), "/err")
     exit = CommandExit(1, ending, ".", 10, 0, 0.1)
     told = ran(Bash("make test", 120, False), exit, printed, nothing).text
     assert (signature("make test", told) is not None) is counts

@@ -7,17 +7,19 @@ from taor_sandbox import redaction, truncation
 from taor_sandbox.backends.port import WORKSPACE, CommandExit, Ending
 from taor_sandbox.outcome import Failure, FailureCode, Outcome
 from taor_sandbox.tools.inputs import Bash
+from taor_sandbox.truncation import Kept
 
 DEFAULT_TIMEOUT_SECONDS = 120
 MAX_TIMEOUT_SECONDS = 600
 _CANNOT_START = 126
+_GAP = "\0…\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Printed:
     """One output of a command, and the file inside the sandbox that holds all of it."""
 
-    text: str
+    kept: Kept
     path: str
 
 
@@ -93,7 +95,13 @@ def _was_started(exit: CommandExit) -> bool:
 
 
 def _cut(printed: Printed, heading: str = "") -> str:
-    if not printed.text:
+    kept = printed.kept
+    if not kept.head:
         return ""
-    cut = truncation.middle(redaction.redact(printed.text), source=printed.path)
+    # In one piece, since a secret may begin before what was dropped and end after it.
+    head, _, tail = redaction.redact(f"{kept.head}{_GAP}{kept.tail}").partition(_GAP)
+    if tail:
+        cut = truncation.ends(head, tail, kept.whole, source=printed.path)
+    else:
+        cut = truncation.middle(head, source=printed.path)
     return heading + (cut if cut.endswith("\n") else cut + "\n")

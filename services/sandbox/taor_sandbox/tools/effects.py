@@ -129,7 +129,7 @@ async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncI
                 yield data
             case Exited(exit):
                 assert isinstance(exit, CommandExit)
-                stdout, stderr = (Printed(outputs[each].text(), sandbox.log_path(op_id, each)) for each in Stream)
+                stdout, stderr = (Printed(outputs[each].kept(), sandbox.log_path(op_id, each)) for each in Stream)
                 if command.background:
                     yield Ended(OperationState.DONE, bash.ended_at_once(command, exit, stdout, stderr))
                 else:
