@@ -13,7 +13,7 @@ async def test_lines_are_numbered_and_ranges_can_be_had(harness: Harness) -> Non
     assert part.text == "    10\tline 10\n    11\tline 11\n"
     start = await harness.run(harness.request(2, read_file=pb.ReadFile(path="/workspace/f")))
     assert "of 5000 left out; read on with start_line" in start.text
-    await harness.bash(3, r"printf 'a\x0cb\u2028c\r\nd' > odd")
+    await harness.bash(3, r"printf 'a\x0cb\u2028c\r\nd\n' > odd")
     odd = await harness.run(harness.request(4, read_file=pb.ReadFile(path="odd")))
     assert odd.text == "     1\ta\x0cb\u2028c\r\n     2\td\n", "only a line feed ends a line"
     behind = await harness.run(harness.request(2, read_file=pb.ReadFile(path="f", start_line=6000)))

@@ -24,6 +24,8 @@ async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
 
 
 def _shown(wanted: ReadFile, content: str) -> str:
+    if ends_with_crlf(content):
+        return _shown(wanted, as_lf(content)) + "[Every line of this file ends with CR LF; edit_file keeps that.]\n"
     lines = lines_of(content)
     first = max(wanted.start_line, 1)
     last = min(wanted.end_line or len(lines), len(lines))
@@ -65,10 +67,20 @@ def lines_of(content: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
+def ends_with_crlf(content: str) -> bool:
+    """Whether every line of the text ends with CR LF."""
+    return 0 < content.count("\n") == content.count("\r\n")
+
+
+def as_lf(text: str) -> str:
+    """The text with LF where it has CR LF."""
+    return text.replace("\r\n", "\n")
+
+
 def decode(content: bytes, path: str) -> str:
     """UTF-8 text; raises ToolFailed for anything else."""
     if b"\0" in content[:_PROBE_BYTES]:
-        raise ToolFailed(FailureCode.NOT_TEXT, f"{path} is a binary file.")
+        raise ToolFailed(FailureCode.NOT_TEXT, f"{path} is a binary file; use bash to look at it.")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

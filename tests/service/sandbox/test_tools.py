@@ -1,0 +1,61 @@
+"""What the tools say when files are not as a model expects them: the same on each backend."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from taor.sandbox.v1 import sandbox_pb2 as pb
+
+from taor_sandbox.app import running_backend
+from taor_sandbox.config import SandboxConfig
+from tests.service.sandbox.harness import Harness
+
+ODD_FILES = r"""
+printf 'a\r\nb\r\nc\r\n' > crlf; : > empty; printf 'x' > unended; printf 'caf\xe9\n' > latin; printf 'a\0b' > binary
+printf '\xef\xbb\xbfbom\n' > marked; head -c 3000 /dev/zero | tr '\0' z > long; seq 3000 > many; ln -s loop loop
+"""
+
+
+@pytest.fixture
+async def harness(any_config: SandboxConfig) -> AsyncIterator[Harness]:
+    """A running service with one build whose project has odd files."""
+    async with running_backend(any_config) as backend:
+        harness = Harness(any_config, backend)
+        await harness.start()
+        await harness.attach()
+        await harness.bash(1, ODD_FILES)
+        yield harness
+        await harness.stop()
+        await harness.destroy_sandboxes()
+
+
+async def read(harness: Harness, path: str, start: int = 0, end: int = 0) -> str:
+    """What read_file says."""
+    wanted = pb.ReadFile(path=path, start_line=start, end_line=end)
+    return (await harness.run(harness.request(2, read_file=wanted))).text
+
+
+async def edit(harness: Harness, sequence: int, path: str, *edits: tuple[str, str]) -> str:
+    """What edit_file says."""
+    replacements = [pb.EditFile.Replacement(old_text=old, new_text=new) for old, new in edits]
+    request = harness.request(sequence, edit_file=pb.EditFile(path=path, edits=replacements))
+    return (await harness.run(request)).text
+
+
+async def test_odd_files_are_read_edited_and_written(harness: Harness) -> None:
+    with_crlf = "[Every line of this file ends with CR LF; edit_file keeps that.]\n"
+    assert await read(harness, "crlf", 2, 900) == f"     2\tb\n     3\tc\n{with_crlf}"
+    assert await read(harness, "empty", 5) == "empty is empty."
+    assert await read(harness, "crlf", 4) == "crlf has 3 lines; line 4 is behind its end."
+    assert await read(harness, "unended") == "     1\tx\n"
+    assert await read(harness, "marked") == "     1\t\ufeffbom\n"
+    assert await read(harness, "long") == f"     1\t{'z' * 2000} [… 1000 more characters in this line]\n"
+    assert (await read(harness, "many")).endswith(
+        "[… lines 2001 to 3000 of 3000 left out; read on with start_line 2001 …]\n"
+    )
+    for path in ("latin", "binary"):
+        assert (await read(harness, path)).endswith("; use bash to look at it.")
+    assert await edit(harness, 3, "crlf", ("a\nb", "A\nB\nB"), ("c", "C")) == "Edited crlf: 2 replacements."
+    assert "is empty; use write_file" in await edit(harness, 4, "empty", ("", "x"))
+    missed = await edit(harness, 5, "many", ("17\n18\n", "x\n"), ("4242\n", "y\n"))
+    assert missed.startswith("Edit 2 of 2 of many: not found, nothing was changed.")
+    assert (await harness.bash(6, "tr '\\r' R < crlf; wc -l < many")).text == "AR\nBR\nBR\nCR\n3000\n"
