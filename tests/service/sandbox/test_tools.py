@@ -56,6 +56,47 @@ async def test_odd_files_are_read_edited_and_written(harness: Harness) -> None:
         assert (await read(harness, path)).endswith("; use bash to look at it.")
     assert await edit(harness, 3, "crlf", ("a\nb", "A\nB\nB"), ("c", "C")) == "Edited crlf: 2 replacements."
     assert "is empty; use write_file" in await edit(harness, 4, "empty", ("", "x"))
-    missed = await edit(harness, 5, "many", ("17\n18\n", "x\n"), ("4242\n", "y\n"))
+    assert "~/x leads outside of the project" in (await harness.write(5, "~/x", "x")).text
+    for sequence, path in enumerate(("unended/x", "loop", "loop/x"), 6):
+        assert f"{path} cannot be written: something on the way" in (await harness.write(sequence, path, "x")).text
+    missed = await edit(harness, 9, "many", ("17\n18\n", "x\n"), ("4242\n", "y\n"))
     assert missed.startswith("Edit 2 of 2 of many: not found, nothing was changed.")
-    assert (await harness.bash(6, "tr '\\r' R < crlf; wc -l < many")).text == "AR\nBR\nBR\nCR\n3000\n"
+    assert (await harness.bash(10, "tr '\\r' R < crlf; wc -l < many")).text == "AR\nBR\nBR\nCR\n3000\n"
+
+
+async def test_searches_find_what_a_model_means(harness: Harness) -> None:
+    """Patterns with a slash begin at the path; git's own folder and what .gitignore names are left out."""
+    tree = "mkdir -p a/b '[id]/b' .git out; for f in a/b/x.py a/y.txt '[id]/b/x.py' .git/x.py out/x.py .env; do"
+    await harness.bash(
+        3, f"{tree} printf 'first\\nsecond line\\n' > \"$f\"; done; echo out > .gitignore; rm -f many loop"
+    )
+    assert await glob(harness, "b/*.py", "a") == await glob(harness, "a/b/*.py") == "a/b/x.py\n"
+    assert await glob(harness, "./a/b/*.py") == await glob(harness, "/workspace/a/b/*.py") == "a/b/x.py\n"
+    assert await glob(harness, "b/*.py", "[id]") == "[id]/b/x.py\n"
+    assert await glob(harness, "*.py", "a") == "a/b/x.py\n"
+    everything = await glob(harness, "**/*")
+    assert ".env\n" in everything
+    assert "out/" not in everything
+    assert ".git/" not in everything
+    assert await glob(harness, "a/") == "No file matches. a is a folder; what is below it is found with a/**"
+    assert await glob(harness, "a/**") == "a/b/x.py\na/y.txt\n"
+    assert await glob(harness, "*.rs") == "No file matches."
+    assert await grep(harness, "second", glob="*.py") == "[id]/b/x.py:2:second line\na/b/x.py:2:second line\n"
+    assert await grep(harness, "second", glob="b/*.py", path="a") == "a/b/x.py:2:second line\n"
+    assert "/x.py" in await grep(harness, "second", glob="*")
+    assert ".git/" not in await grep(harness, "second", glob="*")
+    assert await grep(harness, r"first\nsecond", path="a/y.txt") == "a/y.txt:1:first\na/y.txt:2:second line\n"
+    assert await grep(harness, "(?<=second )line", path="a/y.txt") == "a/y.txt:2:second line\n"
+    await harness.bash(4, "chmod 000 a/y.txt")
+    assert await grep(harness, "third", path="a") == "No line matches.\n[Some files cannot be read.]"
+    assert (await grep(harness, "second", path="a")).endswith("second line\n[Some files cannot be read.]\n")
+
+
+async def glob(harness: Harness, pattern: str, path: str = "") -> str:
+    """What glob says."""
+    return (await harness.run(harness.request(3, glob=pb.Glob(pattern=pattern, path=path)))).text
+
+
+async def grep(harness: Harness, pattern: str, *, path: str = "", glob: str = "") -> str:
+    """What grep says."""
+    return (await harness.run(harness.request(3, grep=pb.Grep(pattern=pattern, path=path, glob=glob)))).text

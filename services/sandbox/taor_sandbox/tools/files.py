@@ -3,7 +3,7 @@
 import hashlib
 
 from taor_sandbox import truncation
-from taor_sandbox.backends.errors import FileRefused
+from taor_sandbox.backends.errors import FileProblem, FileRefused
 from taor_sandbox.backends.port import MAX_READ_BYTES, FileKind, Sandbox, WriteExit
 from taor_sandbox.outcome import Failure, FailureCode, Outcome, SeenFile, ToolFailed
 from taor_sandbox.tools import images
@@ -107,6 +107,8 @@ def refused(path: str, exit: WriteExit) -> Outcome:
     """The result of a write that the sandbox refused; nothing has changed."""
     assert exit.problem is not None
     code, message = refusal(exit.problem, path, exit.detail)
+    if exit.problem is FileProblem.NOT_FOUND:  # a file that is to be made is never there
+        message = f"{path} cannot be written: something on the way to it is no folder ({exit.detail})."
     return Outcome(message, Failure(code, message))
 
 

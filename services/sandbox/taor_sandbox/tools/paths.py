@@ -14,7 +14,7 @@ def inside(path: str) -> str:
     if not path or "\0" in path or len(path.encode()) > MAX_PATH_BYTES:
         raise ToolFailed(FailureCode.BAD_INPUT, "The path is empty, too long, or has a zero byte in it.")
     absolute = posixpath.normpath(posixpath.join(WORKSPACE, path))
-    if not _is_inside(absolute):
+    if not _is_inside(absolute) or path.split("/")[0] == "~":  # which only shells replace, and nobody means by it
         raise _outside(path)
     return absolute
 
@@ -51,7 +51,7 @@ def refusal(problem: FileProblem, path: str, detail: str) -> tuple[FailureCode, 
         case FileProblem.OUTSIDE:
             return (
                 FailureCode.PATH_OUTSIDE_PROJECT,
-                f"{path} leads outside of the project; use paths below {WORKSPACE}.",
+                f"{path} leads outside of the project; use paths below {WORKSPACE}, and bash for what is elsewhere.",
             )
         case FileProblem.CHANGED:
             return FailureCode.FILE_CHANGED, f"{path} changed while it was edited; nothing was written. Read it again."
