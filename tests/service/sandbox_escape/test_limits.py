@@ -1,7 +1,9 @@
 """A command that takes too much is ended with a reason, and the sandbox goes on."""
 
+import pytest
+
 from taor_sandbox.backends.local.backend import LocalBackend
-from taor_sandbox.backends.port import Ending, Limits, Live, Sandbox
+from taor_sandbox.backends.port import CommandExit, Ending, Exited, Limits, Live, Sandbox
 from tests.support.sandboxes import SMALL, make_ready, run, start, until
 
 
@@ -39,6 +41,36 @@ async def test_files_in_memory_have_a_size(sandbox: Sandbox) -> None:
     for place in ("/tmp", "/dev/shm"):
         done = await run(sandbox, f"for i in 1 2 3 4 5 6; do head -c 60M /dev/zero > {place}/$i; done; rm {place}/*")
         assert "No space left" in done.stderr
+
+
+LITTER = (
+    "import os, time\n"
+    "for n in range(70_000): os.mknod(str(n))\n"
+    "for n in range(20_000): time.sleep(0.001); os.mknod(f'slow {n}')"
+)
+
+
+@pytest.mark.parametrize(("place", "most"), [("/tmp", 8192), ("/dev/shm", 65536)])
+async def test_files_in_memory_are_counted(sandbox: Sandbox, place: str, most: int) -> None:
+    """Each takes a kibibyte of the machine's memory that no size counts; a machine lets a sandbox have millions."""
+    litter = f'mkdir {place}/litter; cd {place}/litter; python3 -c "{LITTER}"'
+    assert (await run(sandbox, litter)).exit.ending is Ending.FILES_LIMIT
+    left = await run(sandbox, f"ls -U {place}/litter | wc -l; sleep 0.2; rm -r {place}/litter; echo alive")
+    count, alive = left.stdout.split()
+    assert alive == "alive", "what stands there harms nobody who makes no more"
+    assert int(count) > most - 3  # the folder and the root count too
+
+
+async def test_files_in_memory_are_counted_also_of_what_has_run_away(sandbox: Sandbox) -> None:
+    """It has left its session, its parents and its mark: it belongs to no command any more."""
+    away = f'mkdir /tmp/litter; cd /tmp/litter; env -i setsid -f /usr/bin/env python3 -c "{LITTER}"'
+    innocent = await start(sandbox, "sleep 25", background=True)
+    await run(sandbox, f"{away}; until [ -e 0 ]; do sleep 0.01; done")
+    await until(sandbox, "! pgrep -f '[m]knod|[s]leep'")
+    assert int((await run(sandbox, "ls -U /tmp/litter | wc -l")).stdout) > 8192 - 3
+    assert isinstance(state := await sandbox.look(innocent), Exited)
+    assert isinstance(state.exit, CommandExit)
+    assert state.exit.ending is Ending.FILES_LIMIT
 
 
 async def test_a_file_has_a_largest_size(sandbox: Sandbox) -> None:

@@ -18,3 +18,5 @@ class Config(NamedTuple):
     open_files: int
     ownerless_seconds: float
     """End the sandbox after so long without a connection."""
+    memory_files: dict[str, int]
+    """Folders that are memory, and how many files each may have: the kernel's memory for a file is in no size."""

@@ -28,7 +28,7 @@ _LIMITS = {
     Ending.MEMORY_LIMIT: "It needed more memory than the sandbox has.",
     Ending.PROCESS_LIMIT: "It started more processes than the sandbox allows.",
     Ending.DISK_LIMIT: "The disk of the sandbox is full; remove what is not needed.",
-    Ending.FILES_LIMIT: "It made more files than the sandbox may have; remove what is not needed.",
+    Ending.FILES_LIMIT: "It made more files than the sandbox or its /tmp may have; remove what is not needed.",
 }
 
 

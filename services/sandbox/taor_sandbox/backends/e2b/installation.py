@@ -123,6 +123,7 @@ def _config(limits: Limits) -> Config:
         file_bytes=limits.file_bytes,
         open_files=limits.open_files,
         ownerless_seconds=_OWNERLESS_SECONDS,
+        memory_files={},
     )
 
 

@@ -40,6 +40,8 @@ _ETC = (
     "ssl",
 )
 _SHARED_MEMORY_BYTES = 256 * 1024**2
+_BYTES_PER_FILE = 4096
+"""A folder in memory may have one file for so many bytes of its size."""
 
 
 class Variant(enum.Enum):
@@ -105,6 +107,7 @@ class Launcher:
             file_bytes=limits.file_bytes,
             open_files=limits.open_files,
             ownerless_seconds=self.ownerless_seconds,
+            memory_files={path: size // _BYTES_PER_FILE for path, size in _in_memory(limits).items()},
         )
 
 
@@ -178,9 +181,14 @@ def _own_files(folder: Folder, limits: Limits) -> list[str]:
         arguments += _bound("--bind", source, target)
     for name in ("passwd", "group", "hosts"):
         arguments += ["--ro-bind", str(folder.etc / name), f"/etc/{name}"]
-    for path, size in (("/tmp", limits.tmp_bytes), ("/dev/shm", _SHARED_MEMORY_BYTES)):
+    for path, size in _in_memory(limits).items():
         arguments += ["--perms", "1777", "--size", str(size), "--tmpfs", path]
     return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+def _in_memory(limits: Limits) -> Mapping[str, int]:
+    """The folders that are memory, with their sizes in bytes."""
+    return {"/tmp": limits.tmp_bytes, "/dev/shm": _SHARED_MEMORY_BYTES}
 
 
 def _bound(how: str, source: Path, target: str) -> list[str]:
