@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from taor_sandbox.backends.port import Sandbox
-from taor_sandbox.tools.ports import first_ports
-from tests.support.sandboxes import start, until
+from taor_sandbox.tools.ports import Running, running
+from tests.support.sandboxes import finish, start, until
 
 _PYTHON = Path(sys.base_prefix).resolve() / "bin" / "python3"
 
@@ -67,6 +67,8 @@ async def test_many_helpers_run_side_by_side(sandbox: Sandbox) -> None:
 
 async def test_the_ports_of_a_command_are_its_own(sandbox: Sandbox) -> None:
     serving = await start(sandbox, "exec python3 -m http.server 8123 --bind 127.0.0.1", background=True)
-    assert await first_ports(sandbox, serving) == [8123]
+    found = await running(sandbox, serving)
+    assert (len(found.processes), found.ports) == (1, [8123])
     done = await start(sandbox, "true")
-    assert await first_ports(sandbox, done) == []
+    await finish(sandbox, done)
+    assert await running(sandbox, done) == Running([], [])

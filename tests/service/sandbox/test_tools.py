@@ -1,5 +1,6 @@
 """What the tools say when files are not as a model expects them: the same on each backend."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -62,6 +63,21 @@ async def test_odd_files_are_read_edited_and_written(harness: Harness) -> None:
     missed = await edit(harness, 9, "many", ("17\n18\n", "x\n"), ("4242\n", "y\n"))
     assert missed.startswith("Edit 2 of 2 of many: not found, nothing was changed.")
     assert (await harness.bash(10, "tr '\\r' R < crlf; wc -l < many")).text == "AR\nBR\nBR\nCR\n3000\n"
+
+
+async def test_what_a_background_command_leaves_running_is_told_with_its_ports(harness: Harness) -> None:
+    """As `npm run dev &` does: its shell is over at once, and the server is not."""
+    serve = "while kill -0 $$; do sleep 0.01; done 2>&-; exec python3 -m http.server 8003 --bind 127.0.0.1 2>&-"
+    told = (await harness.bash(3, f"echo begun; cd /tmp; ({serve}) & (exec sleep 77) & true", background=True)).text
+    found = re.match(
+        r"The background command has ended and left processes (\d+), (\d+) running, listening on port 8003.", told
+    )
+    assert found, told
+    assert told.endswith("Stop it with kill.\nbegun\n")
+    stopped = await harness.bash(4, f"pwd; kill {' '.join(found.groups())}; echo on")
+    assert stopped.text.startswith("/workspace\non\n")
+    ended = await harness.bash(5, "true & wait; exit 3", background=True)
+    assert ended.text == "The background command has ended already.\n[The command ended with status 3.]\n"
 
 
 async def test_searches_find_what_a_model_means(harness: Harness) -> None:

@@ -7,6 +7,7 @@ from taor_sandbox import redaction, truncation
 from taor_sandbox.backends.port import WORKSPACE, CommandExit, Ending
 from taor_sandbox.outcome import Failure, FailureCode, Outcome
 from taor_sandbox.tools.inputs import Bash
+from taor_sandbox.tools.ports import Running
 from taor_sandbox.truncation import Kept
 
 DEFAULT_TIMEOUT_SECONDS = 120
@@ -52,21 +53,31 @@ def ran(
 
 def started(pid: int, ports: Sequence[int], log_paths: Sequence[str]) -> Outcome:
     """The result of a background command that runs; `log_paths` are those of stdout and of stderr."""
-    where = f"port {' and '.join(map(str, ports))}" if ports else "no port so far"
     return Outcome(
-        f"Started in the background as process {pid}. It listens on {where}. Its output goes to "
+        f"Started in the background as process {pid}. It listens on {_named(ports)}. Its output goes to "
         f"{' and '.join(log_paths)}; look at it with bash (tail). Stop it with kill.\n"
     )
 
 
-def ended_at_once(wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed) -> Outcome:
-    """The result of a background command that is over already."""
+def ended_at_once(wanted: Bash, exit: CommandExit, stdout: Printed, stderr: Printed, left: Running) -> Outcome:
+    """The result of a background command that is over already, but for what it has left running."""
     outcome = ran(wanted, exit, stdout, stderr)
-    return replace(
-        outcome,
-        text=f"The background command has ended already.\n{outcome.text}",
-        cwd=outcome.cwd if exit.cwd is None else None,
-    )
+    told = "The background command has ended already.\n"
+    if left.processes:
+        told = (
+            f"The background command has ended and left {_listed('process', 'processes', left.processes)} running, "
+            f"listening on {_named(left.ports)}. The output goes to {stdout.path} and {stderr.path}; look at it with "
+            "bash (tail). Stop it with kill.\n"
+        )
+    return replace(outcome, text=f"{told}{outcome.text}", cwd=outcome.cwd if exit.cwd is None else None)
+
+
+def _named(ports: Sequence[int]) -> str:
+    return _listed("port", "ports", ports) if ports else "no port so far"
+
+
+def _listed(one: str, several: str, numbers: Sequence[int]) -> str:
+    return f"{one if len(numbers) == 1 else several} {', '.join(map(str, numbers))}"
 
 
 def _failure(wanted: Bash, exit: CommandExit) -> Failure | None:

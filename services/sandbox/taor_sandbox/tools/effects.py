@@ -25,7 +25,7 @@ from taor_sandbox.tools.bash import Printed
 from taor_sandbox.tools.edit import IsNews
 from taor_sandbox.tools.inputs import Bash, EditFile, Mutating, WriteFile
 from taor_sandbox.tools.paths import inside
-from taor_sandbox.tools.ports import first_ports
+from taor_sandbox.tools.ports import running
 from taor_sandbox.truncation import Ends
 
 
@@ -131,7 +131,8 @@ async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncI
                 assert isinstance(exit, CommandExit)
                 stdout, stderr = (Printed(outputs[each].kept(), sandbox.log_path(op_id, each)) for each in Stream)
                 if command.background:
-                    yield Ended(OperationState.DONE, bash.ended_at_once(command, exit, stdout, stderr))
+                    left = await running(sandbox, op_id)
+                    yield Ended(OperationState.DONE, bash.ended_at_once(command, exit, stdout, stderr, left))
                 else:
                     yield Ended(OperationState.DONE, bash.ran(command, exit, stdout, stderr, sandbox.refused_hosts()))
             case Dead():
@@ -142,11 +143,10 @@ async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncI
 
 async def _look_at_background(sandbox: Sandbox, op_id: str, command: Bash) -> Ended | Vanished:
     """How it stands once it listens or has had time to: what cannot start at all has ended by then."""
-    if isinstance(await sandbox.look(op_id), Live):
-        ports = await first_ports(sandbox, op_id)
-        if isinstance(state := await sandbox.look(op_id), Live):
-            logs = [sandbox.log_path(op_id, each) for each in Stream]
-            return Ended(OperationState.DONE, bash.started(state.pid, ports, logs))
+    found = await running(sandbox, op_id) if isinstance(await sandbox.look(op_id), Live) else None
+    if found is not None and isinstance(state := await sandbox.look(op_id), Live):
+        logs = [sandbox.log_path(op_id, each) for each in Stream]
+        return Ended(OperationState.DONE, bash.started(state.pid, found.ports, logs))
     async for event in _follow_command(sandbox, op_id, command):
         if isinstance(event, Ended | Vanished):
             return event

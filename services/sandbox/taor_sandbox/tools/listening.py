@@ -1,6 +1,7 @@
 """Runs inside a sandbox, on the standard library alone: waits until a background command listens, and prints its ports.
 
-Usage: listening.py OP_ID SECONDS. It ends as soon as there is a port, or when nothing of the command is left.
+Usage: listening.py OP_ID SECONDS. It ends as soon as there is a port, or when nothing of the command is left. Its lines
+are `process N` for each process of the command, and `port N` for each of their ports.
 """
 
 import os
@@ -15,15 +16,15 @@ TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 LISTEN = "0A"
 
 
-def wait(mark: bytes, seconds: float) -> "list[int]":
-    """The ports of the processes with this variable; none when they open none in time."""
+def wait(mark: bytes, seconds: float) -> "tuple[list[int], list[int]]":
+    """The processes with this variable, and their ports; none when they open none in time."""
     deadline = time.monotonic() + seconds
     while True:
         processes = list(_marked(mark))
         sockets = set(_sockets(processes))
-        found = sorted({port for inode, port in _listeners() if inode in sockets})
-        if found or not processes or time.monotonic() > deadline:
-            return found
+        ports = sorted({port for inode, port in _listeners() if inode in sockets})
+        if ports or not processes or time.monotonic() > deadline:
+            return sorted(int(process.name) for process in processes), ports
         time.sleep(POLL_SECONDS)
 
 
@@ -58,9 +59,10 @@ def _listeners() -> "Iterator[tuple[str, int]]":
 
 
 def main(op_id: str, seconds: str) -> None:
-    """Print the ports, a line each."""
-    for port in wait(f"TAOR_OP={op_id}".encode(), float(seconds)):
-        sys.stdout.write(f"{port}\n")
+    """Print them, a line each."""
+    processes, ports = wait(f"TAOR_OP={op_id}".encode(), float(seconds))
+    sys.stdout.writelines(f"process {number}\n" for number in processes)
+    sys.stdout.writelines(f"port {number}\n" for number in ports)
 
 
 if __name__ == "__main__":
