@@ -32,7 +32,7 @@ async def copied(sandbox: Sandbox, starting: asyncio.Lock, tenant_id: str) -> As
                 await copy_out(sandbox, files, manifest.locked(files), spool)
             report_unreadable(manifest)
             stowed = await asyncio.to_thread(stow, spool, files, ())
-            await upload(blobs, tenant_id, stowed, stowed.objects, spool)
+            await upload(blobs, tenant_id, stowed, spool)
         yield manifest.placed(stowed.places), blobs
 
 

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from json.encoder import encode_basestring_ascii as _quoted
 
 from taor_sandbox.packs import Pack, Place
 from taor_sandbox.treewalk import UNREADABLE
@@ -65,11 +66,8 @@ class Manifest:
     @cached_property
     def tree_sha256(self) -> bytes:
         """The hash over paths, kinds, modes, links and contents; times and owners do not count."""
-        digest = hashlib.sha256()
-        for entry in self.entries:
-            fields = (entry.kind.value, f"{entry.mode:o}", entry.content, entry.path)
-            digest.update(b"\0".join(os.fsencode(field) for field in fields) + b"\0")
-        return digest.digest()
+        told = "".join([f"{e.kind.value}\0{e.mode:o}\0{e.content}\0{e.path}\0" for e in self.entries])
+        return hashlib.sha256(os.fsencode(told)).digest()
 
     @property
     def file_count(self) -> int:
@@ -80,6 +78,11 @@ class Manifest:
     def file_bytes(self) -> int:
         """How many bytes the files have."""
         return sum(entry.size_bytes for entry in self.entries if entry.kind is EntryKind.FILE)
+
+    @cached_property
+    def by_path(self) -> Mapping[str, Entry]:
+        """The entry of each path."""
+        return {entry.path: entry for entry in self.entries}
 
     @cached_property
     def paths_by_sha256(self) -> Mapping[str, str]:
@@ -107,6 +110,13 @@ class Manifest:
             self,
             entries=tuple(replace(e, content=hashes[e.path]) if e.path in self.unread else e for e in self.entries),
         )
+
+    def followed_by(self, changed: "Manifest", gone: Collection[str]) -> "Manifest":
+        """The same after a while, in which these have changed or come, and those have gone."""
+        entries = {**self.by_path, **changed.by_path}
+        for path in gone:
+            entries.pop(path, None)
+        return self.of(entries.values())
 
     def placed(self, places: Mapping[str, Place]) -> "Manifest":
         """The same with the places of its contents, of all that are known."""
@@ -141,16 +151,14 @@ class Manifest:
         packs = sorted({place.pack for place in self.places.values()}, key=lambda pack: pack.sha256)
         numbers = {pack: number for number, pack in enumerate(packs)}
 
-        def place_of(entry: Entry) -> tuple[int, ...]:
+        def place_of(entry: Entry) -> str:
             place = self.places.get(entry.content) if entry.kind is EntryKind.FILE else None
-            return () if place is None else (numbers[place.pack], place.offset)
+            return "" if place is None else f",{numbers[place.pack]},{place.offset}"
 
-        rows = [
-            *((*_fields(entry), *place_of(entry)) for entry in self.entries),
-            *((path, UNREADABLE) for path in self.unreadable),
-            *((pack.sha256, _PACK, pack.size_bytes) for pack in packs),
-        ]
-        return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
+        lines = [f"[{_fields(entry)}{place_of(entry)}]\n" for entry in self.entries]
+        lines += [f'[{_quoted(path)},"{UNREADABLE}"]\n' for path in self.unreadable]
+        lines += [f'["{pack.sha256}","{_PACK}",{pack.size_bytes}]\n' for pack in packs]
+        return "".join(lines).encode()
 
     @classmethod
     def decode(cls, text: bytes) -> "Manifest":
@@ -173,9 +181,10 @@ class Manifest:
         return cls.of([_entry(row) for row in rows if _unreadable(row) is None], unreadable)
 
 
-def _fields(entry: Entry) -> tuple[object, ...]:
-    kind = entry.kind.value
-    return entry.path, kind, entry.mode, entry.size_bytes, entry.modified_ns, entry.fingerprint, entry.content
+def _fields(entry: Entry) -> str:
+    """What `json.dumps` would say, in a quarter of its time: it prepares itself anew for every row."""
+    path, fingerprint, content = _quoted(entry.path), _quoted(entry.fingerprint), _quoted(entry.content)
+    return f'{path},"{entry.kind.value}",{entry.mode},{entry.size_bytes},{entry.modified_ns},{fingerprint},{content}'
 
 
 def _entry(fields: object) -> Entry:

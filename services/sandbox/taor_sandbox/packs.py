@@ -40,7 +40,8 @@ def usable(places: Mapping[str, Place], sizes: Mapping[str, int]) -> dict[str, P
     for content, place in places.items():
         if content in sizes:
             alive_bytes[place.pack] += sizes[content]
-    given_up = to_give_up(alive_bytes)
+    if not (given_up := to_give_up(alive_bytes)):
+        return dict(places)
     return {content: place for content, place in places.items() if place.pack not in given_up}
 
 

@@ -1,10 +1,12 @@
-"""Saves what a snapshot needs: its objects first, and only then its manifest."""
+"""Saves what a snapshot needs. Nothing of it counts before the snapshot is published, so all goes at the same time."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection, Set
+from hashlib import sha256
 from io import BytesIO
 
 from taor_sandbox.blobs.port import Blobs
 from taor_sandbox.manifest import Manifest
+from taor_sandbox.side_by_side import both
 from taor_sandbox.spool import Spool, Stowed, upload
 
 
@@ -17,14 +19,15 @@ class LostByStore(Exception):
 
 
 async def save(
-    blobs: Blobs, tenant_id: str, manifest: Manifest, manifest_sha256: bytes, stowed: Stowed, spool: Spool
-) -> None:
-    """Store of the spool what the store lacks; raises LostByStore for what is not in the spool, and not there either.
+    blobs: Blobs, tenant_id: str, manifest: Manifest, encoded: bytes, missing: Awaitable[Set[str]], stowed: Stowed,
+    spool: Spool,
+) -> None:  # fmt: skip
+    """Store the encoded manifest and what is in the spool, unless the store has lost some of what else it needs.
 
-    Everything has to be announced before: else it may be found there now, and collected before it is named.
+    `missing` tells what the store lacks of the last snapshot; raises LostByStore. All has to be announced before:
+    else it may be found there now, and collected before it is named.
     """
-    missing = await blobs.missing(tenant_id, manifest.objects)
-    if lost := missing - stowed.objects.keys():
+    if lost := await missing & manifest.objects - stowed.objects.keys():
         raise LostByStore(lost)
-    await upload(blobs, tenant_id, stowed, missing, spool)
-    await blobs.put(tenant_id, manifest_sha256.hex(), BytesIO(manifest.encode()))
+    name = sha256(encoded).hexdigest()
+    await both(blobs.put(tenant_id, name, BytesIO(encoded)), upload(blobs, tenant_id, stowed, spool))

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import tarfile
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, cast
@@ -22,6 +23,8 @@ Spool: TypeAlias = IO[bytes]
 
 _PATHS_BYTES = 32 * 1024
 _AT_ONCE = 16
+_FEW, _LITTLE_BYTES = 2, 4 * 1024 * 1024
+"""So much is not worth starting a program for."""
 
 
 class _Stretch(NamedTuple):
@@ -43,20 +46,24 @@ class Stowed:
     """The packs, and large contents by themselves."""
 
 
-async def copy_out(sandbox: Sandbox, paths: Iterable[str], locked: Mapping[str, int], spool: Spool) -> None:
-    """Write these files to the spool, as tar archives one behind the other; those that are `locked` are unlocked.
+async def copy_out(sandbox: Sandbox, sizes: Mapping[str, int], locked: Mapping[str, int], spool: Spool) -> None:
+    """Write these files, told with their sizes in bytes, to the spool; those that are `locked` are unlocked.
 
     They go by path, so that what is restored together lies together, and the same files make the same packs.
     """
-    async with unlocked(sandbox, locked):
-        for batch in _batches(sorted(paths)):
-            async for chunk in sandbox.archive(batch):
-                spool.write(chunk)
+    if not locked and len(sizes) <= _FEW and sum(sizes.values()) <= _LITTLE_BYTES:
+        for path in sorted(sizes):
+            spool.write(_archived(path, await sandbox.read(path)))
+    else:
+        async with unlocked(sandbox, locked):
+            for batch in _batches(sorted(sizes)):
+                async for chunk in sandbox.archive(batch):
+                    spool.write(chunk)
     spool.flush()
 
 
 def stow(spool: Spool, sizes: Mapping[str, int], there: Container[str]) -> Stowed:
-    """Hash the files of the spool, and put them into packs, but for contents that are `there`; raises FileRefused.
+    """Hash the files of the spool, and put what is not `there` into packs, or by itself; raises FileRefused.
 
     It blocks. A file that has not the size that was seen is left out.
     """
@@ -68,8 +75,9 @@ def stow(spool: Spool, sizes: Mapping[str, int], there: Container[str]) -> Stowe
             continue
         stretch = _Stretch(start, size)
         if size > MOST_PACKED_BYTES:
-            hashes[path] = _hash_of(spool, stretch)
-            large[hashes[path]] = [stretch]
+            sha256 = hashes[path] = _hash_of(spool, stretch)
+            if sha256 not in there:
+                large[sha256] = [stretch]
             continue
         content = os.pread(spool.fileno(), size, start)
         sha256 = hashes[path] = hashlib.sha256(content).hexdigest()
@@ -83,14 +91,14 @@ def _hash_of(spool: Spool, stretch: _Stretch) -> str:
     return hashlib.file_digest(_Stretches(spool.fileno(), [stretch]), "sha256").hexdigest()
 
 
-async def upload(blobs: Blobs, tenant_id: str, stowed: Stowed, wanted: Container[str], spool: Spool) -> None:
-    """Store those of the objects that are wanted."""
+async def upload(blobs: Blobs, tenant_id: str, stowed: Stowed, spool: Spool) -> None:
+    """Store the objects."""
 
     async def put(sha256: str) -> None:
         content = io.BufferedReader(_Stretches(spool.fileno(), stowed.objects[sha256]))
         await blobs.put(tenant_id, sha256, cast("BinaryIO", content))
 
-    await side_by_side(put, [each for each in stowed.objects if each in wanted], at_once=_AT_ONCE)
+    await side_by_side(put, stowed.objects, at_once=_AT_ONCE)
 
 
 @dataclass
@@ -164,6 +172,15 @@ class _Stretches(io.RawIOBase):
             elif not piece:
                 break
         return filled
+
+
+def _archived(path: str, content: bytes) -> bytes:
+    """A file as it stands in an archive."""
+    info = tarfile.TarInfo(path)
+    info.size = len(content)
+    return (
+        info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape") + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+    )
 
 
 def _batches(paths: Iterable[str]) -> Iterable[list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from hashlib import sha256
 
 import asyncpg
 
@@ -18,6 +19,8 @@ from taor_sandbox.store.snapshots import Snapshots
 from taor_sandbox.tools.inputs import Bash
 
 KEY = BuildKey("local", "b")
+NO_FILES = Manifest(())
+NO_FILES_SHA256 = sha256(NO_FILES.encode()).hexdigest()
 DONE = Outcome("done\n", exit_status=0, cwd="/workspace")
 
 
@@ -102,7 +105,7 @@ class Rows:
     async def snapshot(self, name: str) -> bool:
         """Announce and publish an empty snapshot; tells whether it was published."""
         build, covered = await self.build(), await self.snapshots.covered(KEY)
-        await self.snapshots.announce(build, name, covered, Manifest(()), bytes(32))
+        assert await self.snapshots.announce(build, name, covered, NO_FILES, NO_FILES.encode(), None)
         return await self.snapshots.publish(build, name)
 
     async def states(self) -> list[OperationState]:

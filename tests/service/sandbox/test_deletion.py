@@ -8,11 +8,10 @@ import grpc
 import pytest
 from taor.sandbox.v1 import sandbox_pb2 as pb
 
-from taor_sandbox.manifest import Manifest
 from taor_sandbox.records import BuildKey, BuildState, Fence
 from taor_sandbox.store.deletion import ProjectRows
 from tests.service.sandbox.harness import Harness, reason_of
-from tests.service.sandbox.rows import KEY, Rows, running_rows
+from tests.service.sandbox.rows import KEY, NO_FILES, NO_FILES_SHA256, Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 
 OTHER = BuildKey("local", "other")
@@ -77,21 +76,23 @@ async def test_contents_that_another_project_has_too_are_not_collected(rows: Row
     assert await rows.snapshot("ours")
     await rows.builds.fence(OTHER, "q", Fence(1, 1), "owner-1")
     theirs = replace(await rows.build(), key=OTHER)
-    await rows.snapshots.announce(theirs, "theirs", await rows.snapshots.covered(OTHER), Manifest(()), bytes(32))
+    await rows.snapshots.announce(
+        theirs, "theirs", await rows.snapshots.covered(OTHER), NO_FILES, NO_FILES.encode(), None
+    )
     project = ProjectRows(rows.pool)
     await project.end("local", "p", 10)
     await project.delete_rows("local", "p", 10)
     async with rows.snapshots.collection("local") as collection:
-        assert await collection.unused([bytes(32).hex()]) == []
+        assert await collection.unused([NO_FILES_SHA256]) == []
     await project.delete_rows("local", "q", 10)
     async with rows.snapshots.collection("local") as collection:
-        assert await collection.unused([bytes(32).hex()]) == [bytes(32).hex()]
+        assert await collection.unused([NO_FILES_SHA256]) == [NO_FILES_SHA256]
 
 
 async def test_a_snapshot_under_way_is_not_published_any_more(rows: Rows) -> None:
     await rows.run(1)
     build, covered = await rows.build(), await rows.snapshots.covered(KEY)
-    await rows.snapshots.announce(build, "late", covered, Manifest(()), bytes(32))
+    await rows.snapshots.announce(build, "late", covered, NO_FILES, NO_FILES.encode(), None)
     await ProjectRows(rows.pool).end("local", "p", 10)
     assert not await rows.snapshots.publish(build, "late")
     assert (await rows.build()).state is BuildState.DESTROYED

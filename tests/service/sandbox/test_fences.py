@@ -8,11 +8,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from taor_sandbox.manifest import Manifest
 from taor_sandbox.records import NOTHING, BuildKey, BuildState, OperationState, Position
 from taor_sandbox.store.builds import FenceVerdict, ReleaseVerdict
 from taor_sandbox.store.operations import Begun, Recorded, Verdict
-from tests.service.sandbox.rows import DONE, KEY, Rows, running_rows
+from tests.service.sandbox.rows import DONE, KEY, NO_FILES, Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 
 
@@ -145,7 +144,7 @@ async def test_the_newest_snapshot_covers_the_most_whatever_its_time(rows: Rows)
     await rows.begin(3)
     build = await rows.build()
     late = replace(await rows.snapshots.covered(KEY), position=Position(1, 0), op_id="r/1/0")
-    await rows.snapshots.announce(build, "covers-1", late, Manifest(()), bytes(32))
+    await rows.snapshots.announce(build, "covers-1", late, NO_FILES, NO_FILES.encode(), None)
     assert await rows.snapshots.publish(build, "covers-1")
     newest = await rows.snapshots.newest(KEY)
     assert newest is not None
@@ -154,9 +153,21 @@ async def test_the_newest_snapshot_covers_the_most_whatever_its_time(rows: Rows)
     assert (planned.snapshot_id, planned.base) == ("covers-2", Position(2, 0))
 
 
+async def test_an_announcement_that_builds_on_a_snapshot_needs_it_published(rows: Rows) -> None:
+    """What the store has of that one is looked for before; until now, only that row has kept it from collection."""
+    await rows.run(1)
+    assert await rows.snapshot("before")
+    build, covered = await rows.build(), await rows.snapshots.covered(KEY)
+    assert await rows.snapshots.announce(build, "one", covered, NO_FILES, NO_FILES.encode(), "before")
+    await rows.snapshots.delete(KEY, ["before"])
+    assert not await rows.snapshots.announce(build, "two", covered, NO_FILES, NO_FILES.encode(), "before")
+    assert not await rows.snapshots.announce(build, "two", covered, NO_FILES, NO_FILES.encode(), "one"), "not published"
+    assert await rows.snapshots.get(KEY, "two") is None
+
+
 async def test_a_snapshot_is_published_only_for_the_current_generation(rows: Rows) -> None:
     old = await rows.build()
-    await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), Manifest(()), bytes(32))
+    await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), NO_FILES, NO_FILES.encode(), None)
     await rows.next_generation()
     assert not await rows.snapshots.publish(old, "s")
     assert await rows.snapshots.newest(KEY) is None
@@ -164,7 +175,7 @@ async def test_a_snapshot_is_published_only_for_the_current_generation(rows: Row
 
 async def test_a_snapshot_is_published_only_for_the_current_epoch(rows: Rows) -> None:
     old = await rows.build()
-    await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), Manifest(()), bytes(32))
+    await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), NO_FILES, NO_FILES.encode(), None)
     await rows.attach(epoch=2)
     assert not await rows.snapshots.publish(old, "s")
     assert await rows.snapshots.publish(await rows.build(), "s")

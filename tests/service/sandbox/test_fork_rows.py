@@ -10,7 +10,7 @@ from taor_sandbox.packs import Pack, Place
 from taor_sandbox.records import BuildKey, BuildState, Moment, OperationState, Position
 from taor_sandbox.retention import superfluous
 from taor_sandbox.store.forks import FilesKind, ForkRows, PinVerdict
-from tests.service.sandbox.rows import KEY, Rows, running_rows
+from tests.service.sandbox.rows import KEY, NO_FILES_SHA256, Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 
 FORK = BuildKey("local", "fork")
@@ -62,7 +62,7 @@ async def test_a_fork_outlives_the_snapshot_of_its_origin(rows: Rows) -> None:
     assert await pin(rows, 4) is PinVerdict.PINNED
     await rows.snapshots.delete(KEY, ["three"])
     async with rows.snapshots.collection("local") as collection:
-        assert await collection.unused([bytes(32).hex()]) == []
+        assert await collection.unused([NO_FILES_SHA256]) == []
     assert await files_at(rows, 4, FORK) == "three"
     assert await files_at(rows, 4) == "NONE"
 
@@ -72,7 +72,7 @@ async def test_the_collection_spares_a_pack_of_which_one_content_is_needed(rows:
     entry, pack = Entry("f", EntryKind.FILE, 0o644, 1, 0, "", "ab" * 32), Pack("cd" * 32, 1000)
     manifest = Manifest((entry,), places={entry.content: Place(pack, 999)})
     build, covered = await rows.build(), await rows.snapshots.covered(KEY)
-    await rows.snapshots.announce(build, "three", covered, manifest, bytes(32))
+    await rows.snapshots.announce(build, "three", covered, manifest, manifest.encode(), None)
     assert await rows.snapshots.publish(build, "three")
     assert await pin(rows, 4) is PinVerdict.PINNED
     await rows.snapshots.delete(KEY, ["three"])

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from taor_sandbox.backends.port import Sandbox
-from taor_sandbox.listing import list_files
-from taor_sandbox.manifest import EntryKind, Manifest
+from taor_sandbox.listing import Listing, list_files
+from taor_sandbox.manifest import EntryKind
 from taor_sandbox.tree import take_stock
 from tests.service.sandbox.harness import Harness
 from tests.service.sandbox.test_snapshots import ODD_TREE
@@ -14,7 +14,7 @@ from tests.service.sandbox.test_snapshots import ODD_TREE
 OLD_TIMES = "touch -d '1960-01-01 00:00:00.25' f1; touch -d '1969-12-31 23:59:59.75' f2; chmod 4755 f1; chmod 1777 ."
 
 
-async def listed(sandbox: Sandbox, before: Manifest | None = None) -> Manifest:
+async def listed(sandbox: Sandbox, before: Listing | None = None) -> Listing:
     found = await list_files(sandbox, before)
     assert found is not None
     return found
@@ -27,14 +27,19 @@ async def test_it_says_what_the_walk_says_but_for_what_it_has_not_read(harness: 
         walked = await take_stock(sandbox)
         assert len(walked.entries) == 15
         unread = await listed(sandbox)
-        assert unread == replace(
+        assert unread.manifest == replace(
             walked, entries=tuple(replace(e, content="") if e.kind is EntryKind.FILE else e for e in walked.entries)
         )
-        assert await listed(sandbox, walked) == walked, "nothing has changed since"
-        assert unread.read({entry.path: entry.content for entry in walked.entries}) == walked
-    await harness.bash(2, "echo more >> f1; mv f2 f3; echo new > f4")
+        assert unread.manifest.read({entry.path: entry.content for entry in walked.entries}) == walked
+        before = await listed(sandbox, Listing(walked, unread.stamp))
+        assert before.manifest == walked, "nothing has changed since"
+    await harness.bash(2, "echo more >> f1; mv f2 f3; echo new > f4; rm -r 'a folder'; ln -sf f3 link")
     async with harness.sandbox() as sandbox:
-        assert (await listed(sandbox, walked)).unread.keys() == {"f1", "f3", "f4"}
+        after = await listed(sandbox, before)
+        assert after.manifest.unread.keys() == {"f1", "f3", "f4"}
+        assert (await listed(sandbox, replace(before, stamp=""))).manifest == after.manifest, "told in whole"
+        stock = await take_stock(sandbox)
+        assert after.manifest.read({entry.path: entry.content for entry in stock.entries}) == stock
 
 
 @pytest.mark.parametrize("command", ["touch f; chmod 000 f", "mkdir d; chmod 000 d", "mkdir d; touch d/f; chmod 400 d"])

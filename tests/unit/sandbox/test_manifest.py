@@ -34,6 +34,13 @@ def test_times_do_not_count() -> None:
     assert Manifest.of([FOLDER, other]).tree_sha256 == Manifest.of([FOLDER, FILE]).tree_sha256
 
 
+def test_differences_lead_from_one_to_the_next() -> None:
+    changed, new = replace(FILE, content="cd" * 32), replace(LINK, path="a/b")
+    after = Manifest.of([FOLDER, FILE, LINK]).followed_by(Manifest.of([changed, new]), ["l", "was never there"])
+    assert after == Manifest.of([FOLDER, changed, new])
+    assert [entry.path for entry in after.entries] == ["a", "a/b", "a/f"]
+
+
 def test_an_empty_folder_counts() -> None:
     assert Manifest.of([FOLDER]).tree_sha256 != Manifest.of([]).tree_sha256
 

@@ -6,7 +6,6 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -66,7 +65,7 @@ async def test_small_contents_share_a_pack_and_all_come_back(spool: Spool, blobs
     manifest = Manifest(manifest.entries, places=stowed.places)
     assert set(stowed.objects) == manifest.objects
     assert len(stowed.objects) == 2, "a pack, and the large one"
-    await upload(blobs, "local", stowed, manifest.objects, spool)
+    await upload(blobs, "local", stowed, spool)
     assert await blobs.missing("local", manifest.objects) == set()
     with Contents(manifest, blobs, "local") as contents:
         assert {each.path: await read(contents, each) for each in manifest.entries} == FILES
@@ -117,7 +116,7 @@ async def test_each_pack_is_fetched_once(spool: Spool, blobs: DirectoryBlobs) ->
     small = {f"f{n}": b"%d" % n for n in range(5)}
     fill(spool, small)
     stowed = stow(spool, sizes(small), ())
-    await upload(blobs, "local", stowed, list(stowed.objects), spool)
+    await upload(blobs, "local", stowed, spool)
     entries = [entry(*each) for each in small.items()]
     with Contents(Manifest(tuple(entries), places=stowed.places), blobs, "local") as contents:
         await read(contents, entries[0])
@@ -126,37 +125,37 @@ async def test_each_pack_is_fetched_once(spool: Spool, blobs: DirectoryBlobs) ->
         assert [await read(contents, each) for each in entries] == list(small.values())
 
 
-class Recorded(DirectoryBlobs):
-    """Also tells in which order contents were stored."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root, SystemClock())
-        self.stored: list[str] = []
-
-    async def put(self, tenant_id: str, sha256: str, content: BinaryIO) -> None:
-        await super().put(tenant_id, sha256, content)
-        self.stored.append(sha256)
+async def lacking(*hashes: str) -> set[str]:
+    """What a store says that it lacks."""
+    return set(hashes)
 
 
-async def test_a_manifest_is_stored_after_all_that_it_names(tmp_path: Path, spool: Spool) -> None:
+async def test_the_manifest_is_stored_with_all_that_it_names(tmp_path: Path, spool: Spool) -> None:
     fill(spool, FILES)
-    stowed, blobs = stow(spool, sizes(FILES), ()), Recorded(tmp_path)
+    stowed, blobs = stow(spool, sizes(FILES), ()), DirectoryBlobs(tmp_path, SystemClock())
     manifest = Manifest.of([entry(*each) for each in FILES.items()]).placed(stowed.places)
-    name = sha256(manifest.encode())
-    await save(blobs, "local", manifest, bytes.fromhex(name), stowed, spool)
-    assert set(blobs.stored[:-1]) == manifest.objects
-    assert blobs.stored[-1] == name
+    await save(blobs, "local", manifest, manifest.encode(), lacking("no matter"), stowed, spool)
+    stored = {blob.sha256 async for blob in blobs.list("local")}
+    assert stored == {sha256(manifest.encode()), *manifest.objects}
 
 
 async def test_what_neither_the_store_nor_the_spool_has_is_told_and_nothing_is_stored(
     tmp_path: Path, spool: Spool
 ) -> None:
     fill(spool, FILES)
-    stowed, blobs = stow(spool, sizes(FILES), ()), Recorded(tmp_path)
+    stowed, blobs = stow(spool, sizes(FILES), ()), DirectoryBlobs(tmp_path, SystemClock())
     elsewhere = Place(Pack("ab" * 32, 9), 0)
     manifest = Manifest.of([entry(*each) for each in FILES.items()])
     manifest = manifest.placed({**stowed.places, sha256(b"one"): elsewhere})
+    missing = lacking(elsewhere.pack.sha256, *stowed.objects)
     with pytest.raises(LostByStore) as lost:
-        await save(blobs, "local", manifest, bytes.fromhex(sha256(manifest.encode())), stowed, spool)
+        await save(blobs, "local", manifest, manifest.encode(), missing, stowed, spool)
     assert lost.value.objects == {elsewhere.pack.sha256}
-    assert blobs.stored == []
+    assert [blob async for blob in blobs.list("local")] == []
+
+
+def test_what_is_there_is_not_stored_again_large_or_small(spool: Spool) -> None:
+    fill(spool, FILES)
+    stowed = stow(spool, sizes(FILES), {sha256(content) for content in FILES.values()})
+    assert stowed.objects == {}
+    assert stowed.hashes == {path: sha256(content) for path, content in FILES.items()}

@@ -10,6 +10,7 @@ from taor_sandbox.agent.exec import OUTPUTS
 from taor_sandbox.agent.journal import Journal, valid_op_id
 from taor_sandbox.agent.messages import Claim, Done, Packet, Refused, Spawn, State, Write
 from taor_sandbox.agent.operations import Operations
+from taor_sandbox.agent.survey import Surveyor
 
 _BACKLOG = 64
 
@@ -21,6 +22,7 @@ class Answers:
         self._config = config
         self._journal = journal
         self._operations = operations
+        self._surveyor = Surveyor(config.workspace)
         self._frozen_by: Connection | None = None
         self._stopped: list[int] = []
         self._listeners: dict[int, socket.socket] = {}
@@ -75,6 +77,8 @@ class Answers:
                 return Done(), [_dial(port)]
             case messages.Listen(port):
                 return Done(), [os.dup(self._listener(port).fileno())]
+            case messages.Survey(since):
+                return self._surveyor.survey(since), []
             case messages.Freeze():
                 return self._freeze(connection), []
             case messages.Thaw():

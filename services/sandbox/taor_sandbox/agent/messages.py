@@ -9,6 +9,7 @@ beside it. A packet longer than `INLINE_BYTES` travels in a memfd, because a pac
 import json
 import os
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 
 INLINE_BYTES = 48 * 1024
@@ -107,6 +108,13 @@ class Listen(NamedTuple):
     port: int
 
 
+class Survey(NamedTuple):
+    """Look at the whole workspace without reading it. Reply: Surveyed or Refused."""
+
+    since: str
+    """The stamp of an earlier look; "": none."""
+
+
 class Freeze(NamedTuple):
     """Stop everything that runs, start nothing. Reply: Done or Refused."""
 
@@ -167,6 +175,18 @@ class Stated(NamedTuple):
     mtime_ns: int
 
 
+class Surveyed(NamedTuple):
+    """What stands in the workspace."""
+
+    stamp: str
+    """Names this look."""
+    is_whole: bool
+    """False: the rest is as it was at the look that was named."""
+    there: Sequence[Sequence[object]]
+    """Path, then `survey.Standing`; a folder comes before what is in it."""
+    gone: list[str]
+
+
 class LiveOperations(NamedTuple):
     """Operations of which something runs."""
 
@@ -203,12 +223,13 @@ Request = (
     | Stat
     | Dial
     | Listen
+    | Survey
     | Freeze
     | Thaw
     | ListLive
     | Shutdown
 )
-Reply = Done | Claimed | State | Nonce | Status | Stated | LiveOperations | Refused | Ended
+Reply = Done | Claimed | State | Nonce | Status | Stated | Surveyed | LiveOperations | Refused | Ended
 Message = Request | Reply
 
 _KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (*Request.__args__, *Reply.__args__)}

@@ -11,7 +11,7 @@ import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from taor_sandbox.backends.errors import FileProblem
 
@@ -202,6 +202,33 @@ class FileStat:
     mtime_ns: int
 
 
+class Standing(NamedTuple):
+    """What stands at a path of the workspace, links not followed."""
+
+    path: str
+    """From the workspace; bytes that are no UTF-8 stand as surrogates."""
+    mode: int
+    """Kind and permissions, as `st_mode` has them: a regular file, a folder or a link."""
+    size_bytes: int
+    modified_ns: int
+    inode: int
+    changed_ns: int
+    """When its status last changed, which no program can set."""
+    target: str
+    """Of a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The whole workspace at one moment, or what is different from an earlier survey of the same sandbox."""
+
+    stamp: str
+    is_whole: bool
+    there: Sequence[Standing]
+    gone: Sequence[str]
+    """Paths that were there; none in a whole survey."""
+
+
 class Sandbox(Protocol):
     """A handle on one running sandbox; any number of handles, in any number of processes, may be open."""
 
@@ -285,6 +312,12 @@ class Sandbox(Protocol):
 
     async def stat(self, path: str) -> FileStat:
         """What stands at `path`; raises `FileRefused` with NOT_FOUND when nothing does."""
+        ...
+
+    async def survey(self, since: str = "") -> Survey:
+        """What stands in the workspace; only the differences from the survey with the stamp `since`, if that is known.
+
+        Raises `FileRefused` when something cannot be read as it stands, or when there is too much to say at once."""
         ...
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

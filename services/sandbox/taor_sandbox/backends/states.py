@@ -1,7 +1,7 @@
 """From the agent's words to the port's, for every backend that has an agent inside."""
 
 from taor_sandbox.agent.journal import CommandRecord, WriteRecord
-from taor_sandbox.agent.messages import Refused, State
+from taor_sandbox.agent.messages import Refused, State, Surveyed
 from taor_sandbox.backends.errors import (
     BackendError,
     FileProblem,
@@ -11,6 +11,7 @@ from taor_sandbox.backends.errors import (
     OtherRelease,
     SandboxBusy,
     SandboxFrozen,
+    SandboxUnreachable,
     StaleEpoch,
 )
 from taor_sandbox.backends.port import (
@@ -20,6 +21,8 @@ from taor_sandbox.backends.port import (
     Ending,
     Exited,
     Live,
+    Standing,
+    Survey,
     Unclaimed,
     WriteExit,
 )
@@ -61,6 +64,15 @@ def _write_exit(record: WriteRecord) -> WriteExit:
         sha256=str(record.sha256),
         created=bool(record.created),
     )
+
+
+def survey_of(reply: Surveyed) -> Survey:
+    """What the agent has seen."""
+    try:
+        there = [Standing(*each) for each in reply.there]  # type: ignore[arg-type] # fields as they came
+    except TypeError as error:
+        raise SandboxUnreachable("the agent's survey cannot be understood") from error
+    return Survey(reply.stamp, reply.is_whole, there, reply.gone)
 
 
 def meaning(refused: Refused) -> BackendError:

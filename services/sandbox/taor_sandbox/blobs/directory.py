@@ -29,7 +29,7 @@ class DirectoryBlobs(Blobs):
         return await asyncio.to_thread(lambda: {sha256 for sha256, path in paths.items() if not path.exists()})
 
     async def put(self, tenant_id: str, sha256: str, content: BinaryIO) -> None:
-        """Write a content that is on the disk when this returns."""
+        """Write a content that is on the disk when this returns; one that is there is left as it is."""
         try:
             await asyncio.to_thread(_store, self._path(tenant_id, sha256), sha256, content)
         except OSError as error:
@@ -68,6 +68,8 @@ class DirectoryBlobs(Blobs):
 
 
 def _store(path: Path, sha256: str, content: BinaryIO) -> None:
+    if path.exists():
+        return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import asyncpg
 
@@ -11,12 +12,16 @@ from taor_sandbox.records import Build, BuildKey, Position, Snapshot
 _COLUMNS = """snapshot_id, generation, covers_sequence, covers_block, covers_op_id, tree_sha256, manifest_sha256,
        file_count, file_bytes, published_at"""
 _COVERED = "SELECT * FROM covered_operation($1, $2)"
-# The shared lock keeps a collection of blobs from running between this row and the look at what the store has.
+# The shared lock keeps a collection of blobs from running between this row and the storing of what it names. What is
+# there already was looked for before: the row of the snapshot that names it too has protected it until now.
 _ANNOUNCE = """
 WITH collection AS (SELECT pg_advisory_xact_lock_shared(hashtextextended('taor_sandbox blobs ' || $1, 0)))
 INSERT INTO snapshots (tenant_id, build_id, snapshot_id, state, generation, covers_sequence, covers_block, covers_op_id,
                        tree_sha256, manifest_sha256, blobs, file_count, file_bytes)
 SELECT $1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM collection
+WHERE $13::text IS NULL OR EXISTS (
+    SELECT FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $13 AND state = 'PUBLISHED')
+RETURNING true
 """
 _PUBLISH = "SELECT publish_snapshot($1, $2, $3, $4, $5)"
 # What a fork has inherited cannot be had in any other way: it is tried again, rather than begun without files.
@@ -90,14 +95,19 @@ class Snapshots:
         return Covered(Position(row["covers_sequence"], row["covers_block"]), row["covers_op_id"])
 
     async def announce(
-        self, build: Build, snapshot_id: str, covered: Covered, manifest: Manifest, manifest_sha256: bytes
-    ) -> None:
-        """The PENDING row: from here on no collection takes the blobs that it names."""
+        self, build: Build, snapshot_id: str, covered: Covered, manifest: Manifest, encoded: bytes, after: str | None
+    ) -> bool:
+        """The PENDING row: from here on no collection takes the blobs that it names.
+
+        False when the snapshot whose blobs it goes on using, `after`, is not published any more.
+        """
+        manifest_sha256 = sha256(encoded).digest()
         hashes = [manifest_sha256, *map(bytes.fromhex, manifest.objects)]
-        await self._pool.execute(
+        announced = await self._pool.fetchval(
             _ANNOUNCE, *build.key, snapshot_id, build.generation, *covered.position, covered.op_id,
-            manifest.tree_sha256, manifest_sha256, hashes, manifest.file_count, manifest.file_bytes,
+            manifest.tree_sha256, manifest_sha256, hashes, manifest.file_count, manifest.file_bytes, after,
         )  # fmt: skip
+        return announced is not None
 
     async def publish(self, build: Build, snapshot_id: str) -> bool:
         """Make it the one to restore from; False when the generation or the epoch is not current any more."""

@@ -32,10 +32,11 @@ from taor_sandbox.backends.port import (
     OutputChunk,
     RunResult,
     Stream,
+    Survey,
     Unclaimed,
     WriteSpec,
 )
-from taor_sandbox.backends.states import state_of
+from taor_sandbox.backends.states import state_of, survey_of
 from taor_sandbox.egress.refusals import Refusals
 
 _SYNC_SECONDS = 30.0
@@ -146,6 +147,10 @@ class E2BSandbox:
         """What stands at `path`."""
         found = await self._call(messages.Stated, messages.Stat(_inside(path)))
         return FileStat(found.real_path, FileKind(found.kind), found.size_bytes, found.mode, found.mtime_ns)
+
+    async def survey(self, since: str = "") -> Survey:
+        """By the agent, which remembers its last one."""
+        return survey_of(await self._call(messages.Surveyed, messages.Survey(since)))
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A byte stream to a port inside, carried by a bridge: E2B's own addresses take HTTP only, and are public."""

@@ -31,10 +31,11 @@ from taor_sandbox.backends.port import (
     OutputChunk,
     RunResult,
     Stream,
+    Survey,
     Unclaimed,
     WriteSpec,
 )
-from taor_sandbox.backends.states import state_of
+from taor_sandbox.backends.states import state_of, survey_of
 from taor_sandbox.egress.gateway import Gateway
 from taor_sandbox.egress.variables import PORT
 
@@ -144,6 +145,10 @@ class LocalSandbox:
         """Asked of the agent."""
         found = await self._link.call(messages.Stated, messages.Stat(_inside(path)))
         return FileStat(found.real_path, FileKind(found.kind), found.size_bytes, found.mode, found.mtime_ns)
+
+    async def survey(self, since: str = "") -> Survey:
+        """By the agent, which remembers its last one."""
+        return survey_of(await self._link.call(messages.Surveyed, messages.Survey(since)))
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The agent begins the connection in the sandbox's network and hands the socket out."""

@@ -1,8 +1,8 @@
-"""Bugs planted into packs of contents and what is kept of them: each one must be caught by the test that it names."""
+"""Bugs planted into the way of files into snapshots: each one must be caught by the test that it names."""
 
 import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +10,21 @@ import pytest
 
 from taor_chassis.clock import SystemClock
 from taor_sandbox import packs, saving, spool, tarindex
+from taor_sandbox.agent import survey
+from taor_sandbox.agent.survey import Surveyor
 from taor_sandbox.blobs.directory import DirectoryBlobs
 from taor_sandbox.contents import Contents
 from taor_sandbox.manifest import Manifest
-from tests.mutants.planting import Mutant, planted
+from taor_sandbox.store.snapshots import Snapshots
+from tests.mutants.planting import Mutant
+from tests.service.sandbox import test_fences as fences
 from tests.service.sandbox import test_fork_rows as forks
-from tests.service.sandbox.rows import running_rows
+from tests.service.sandbox.rows import Rows, running_rows
 from tests.support.postgres import MigratedDatabase
 from tests.unit.sandbox import test_manifest as manifests
 from tests.unit.sandbox import test_packs as rules
 from tests.unit.sandbox import test_spool as spools
+from tests.unit.sandbox import test_survey as surveys
 from tests.unit.sandbox import test_tarindex as archives
 
 CAUGHT = (AssertionError, LookupError, ValueError, pytest.fail.Exception)
@@ -42,19 +47,17 @@ Test = Callable[[Places], object]
 
 MUTANTS: list[Mutant[Test]] = [
     Mutant(
-        "a manifest is stored before its packs",
+        "a snapshot is published without its manifest",
         saving.save,
-        "    await upload(blobs, tenant_id, stowed, missing, spool)\n"
-        "    await blobs.put(tenant_id, manifest_sha256.hex(), BytesIO(manifest.encode()))",
-        "    await blobs.put(tenant_id, manifest_sha256.hex(), BytesIO(manifest.encode()))\n"
-        "    await upload(blobs, tenant_id, stowed, missing, spool)",
-        lambda at: spools.test_a_manifest_is_stored_after_all_that_it_names(at.folder, at.spool),
+        "await both(blobs.put(tenant_id, name, BytesIO(encoded)), upload(blobs, tenant_id, stowed, spool))",
+        "await upload(blobs, tenant_id, stowed, spool)",
+        lambda at: spools.test_the_manifest_is_stored_with_all_that_it_names(at.folder, at.spool),
     ),
     Mutant(
         "what the store has lost is not missed",
         saving.save,
-        "if lost := missing - stowed.objects.keys():",
-        "if lost := set():",
+        "if lost := await missing & manifest.objects - stowed.objects.keys():",
+        "if lost := await missing & set():",
         lambda at: spools.test_what_neither_the_store_nor_the_spool_has_is_told_and_nothing_is_stored(
             at.folder, at.spool
         ),
@@ -122,7 +125,48 @@ MUTANTS: list[Mutant[Test]] = [
         "",
         lambda at: archives.test_what_is_no_archive_is_refused(at.folder, at.spool),
     ),
+    Mutant(
+        "a look does not wait for the clock of files",
+        Surveyor.survey,
+        "_let_the_clock_pass(changed_ns for *_, changed_ns, _ in found.values())",
+        "pass",
+        lambda at: patched(surveys.test_a_look_ends_when_the_clock_of_files_has_passed_what_it_has_seen, at),
+    ),
+    Mutant(
+        "any look counts as the last",
+        Surveyor.survey,
+        "is_whole = not since or since != self._stamp",
+        "is_whole = not since",
+        lambda at: surveys.test_only_differences_from_the_last_look_are_told(at.folder),
+    ),
+    Mutant(
+        "what is gone is not told",
+        Surveyor.survey,
+        "if path not in found",
+        "if False",
+        lambda at: surveys.test_only_differences_from_the_last_look_are_told(at.folder),
+    ),
+    Mutant(
+        "another user's locked file is passed over",
+        survey._check_readable,
+        "not os.access(path, os.R_OK, effective_ids=True)",
+        "False",
+        lambda at: patched(surveys.test_another_users_file_is_looked_at_by_the_system, at),
+    ),
+    Mutant(
+        "what is gone stays in the next snapshot",
+        Manifest.followed_by,
+        "entries.pop(path, None)",
+        "pass",
+        lambda _: manifests.test_differences_lead_from_one_to_the_next(),
+    ),
 ]
+
+
+def patched(test: Callable[[Path, pytest.MonkeyPatch], object], at: Places) -> None:
+    """Run a test that patches."""
+    with pytest.MonkeyPatch.context() as patch:
+        test(at.folder, patch)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.bug for mutant in MUTANTS])
@@ -140,9 +184,28 @@ def run(test: Test) -> None:
             asyncio.run(running)
 
 
-@pytest.mark.parametrize("bug", ["the collection takes a pack of which a content is needed"])
-async def test_the_rows_catch(bug: str, migrated_database: MigratedDatabase) -> None:
-    with planted(Manifest._object_of, "content if place is None else place.pack.sha256", "content"):
-        async with running_rows(migrated_database("taor_sandbox")) as rows:
-            with pytest.raises(AssertionError):
-                await forks.test_the_collection_spares_a_pack_of_which_one_content_is_needed(rows)
+ROW_MUTANTS: list[Mutant[Callable[[Rows], Awaitable[None]]]] = [
+    Mutant(
+        "the collection takes a pack of which a content is needed",
+        Manifest._object_of,
+        "content if place is None else place.pack.sha256",
+        "content",
+        forks.test_the_collection_spares_a_pack_of_which_one_content_is_needed,
+    ),
+    Mutant(
+        "a snapshot may build on one that is not kept any more",
+        Snapshots.announce,
+        "manifest.file_bytes, after,",
+        "manifest.file_bytes, None,",
+        fences.test_an_announcement_that_builds_on_a_snapshot_needs_it_published,
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", ROW_MUTANTS, ids=[mutant.bug for mutant in ROW_MUTANTS])
+async def test_the_rows_catch(
+    mutant: Mutant[Callable[[Rows], Awaitable[None]]], migrated_database: MigratedDatabase
+) -> None:
+    async with running_rows(migrated_database("taor_sandbox")) as rows:
+        with mutant.planted(), pytest.raises(CAUGHT):
+            await mutant.caught_by(rows)
