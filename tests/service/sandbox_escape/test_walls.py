@@ -134,6 +134,40 @@ async def test_the_agent_cannot_be_touched(sandbox: Sandbox) -> None:
     assert traced == "-1 Operation not permitted"
 
 
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "resource.prlimit(1, resource.RLIMIT_NOFILE, (1, 1))",
+        "os.setpriority(os.PRIO_PROCESS, 1, 19)",
+        "os.setpriority(os.PRIO_PGRP, os.getpgid(1), 19)",
+        "os.setpriority(os.PRIO_USER, 0, 19)",
+        "os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))",
+        "os.sched_setaffinity(1, {0})",
+    ],
+)
+async def test_the_agent_cannot_be_starved(sandbox: Sandbox, attempt: str) -> None:
+    """It has the user of the commands, so the kernel's own rules would let them: then nobody would watch them."""
+    script = f"""
+    import os, resource
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
+    try:
+        {attempt}
+        print("allowed")
+    except PermissionError:
+        print("refused")
+    """
+    assert await python(sandbox, script) == "refused"
+    assert (await run(sandbox, "echo alive")).stdout == "alive\n"
+
+
+async def test_settings_of_the_kernel_cannot_be_changed(sandbox: Sandbox) -> None:
+    """Even by a user who is root outside, as the one is who starts these tests as an ordinary user."""
+    place = "/proc/sys/kernel/core_pattern"
+    done = await run(sandbox, f'read -r kept < {place}; echo "$kept" > {place}; find /proc/sys -writable')
+    assert "Read-only file system" in done.stderr
+    assert done.stdout == ""
+
+
 async def test_the_agent_s_socket_is_out_of_reach(sandbox: Sandbox) -> None:
     sockets = await run(sandbox, "cut -d' ' -f8 /proc/net/unix; find / -xdev -type s 2>/dev/null; true")
     assert "/agent-" not in sockets.stdout.replace("/proc/self/fd", "")
@@ -152,6 +186,7 @@ async def test_the_agent_s_socket_is_out_of_reach(sandbox: Sandbox) -> None:
         ("check(libc.umount2(b'/tmp', 2))", "EPERM"),
         ("check(libc.syscall(425, 1, 0))", "EPERM"),  # io_uring_setup
         ("check(libc.syscall(428, 0, 0, 0))", "EPERM"),  # open_tree
+        ("check(libc.syscall({'x86_64': 206, 'aarch64': 0}[os.uname().machine], 1, 0))", "ENOSYS"),  # io_setup
         ("check(libc.syscall(435, 0, 0))", "ENOSYS"),  # clone3
         ("check(libc.chroot(b'/tmp'))", "EPERM"),
         ("os.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))", "EPERM"),

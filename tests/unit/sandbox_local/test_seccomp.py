@@ -14,12 +14,16 @@ SOCKET = {"x86_64": 41, "aarch64": 198}
 CLONE = {"x86_64": 56, "aarch64": 220}
 UNSHARE = {"x86_64": 272, "aarch64": 97}
 WRITE = {"x86_64": 1, "aarch64": 64}
+IO_SETUP = {"x86_64": 206, "aarch64": 0}
+PRLIMIT = {"x86_64": 302, "aarch64": 261}
+SETPRIORITY = {"x86_64": 141, "aarch64": 140}
+IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 MACHINES = sorted(AUDIT)
 
 
-def judge(machine: str, number: int, first_argument: int = 0, audit: int | None = None) -> int:
+def judge(machine: str, number: int, first: int = 0, second: int = 0, *, audit: int | None = None) -> int:
     """Run the filter over one system call, as the kernel would (seccomp(2), linux/filter.h)."""
-    data = struct.pack("=IIQQ", number, AUDIT[machine] if audit is None else audit, 0, first_argument)
+    data = struct.pack("=IIQQQ", number, AUDIT[machine] if audit is None else audit, 0, first, second)
     steps = list(struct.iter_unpack("=HBBI", program(machine)))
     position = accumulator = 0
     while True:
@@ -64,6 +68,23 @@ def test_ordinary_calls_pass(machine: str) -> None:
     assert judge(machine, WRITE[machine], 40) == ALLOW
     assert judge(machine, CLONE[machine], 17) == ALLOW
     assert judge(machine, CLONE[machine], 0x3D0F00) == ALLOW  # a thread, as pthread_create makes it
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_nobody_changes_what_the_agent_may_take(machine: str) -> None:
+    process, group, user = 0, 1, 2
+    assert judge(machine, PRLIMIT[machine], 1) == refusal(errno.EPERM)
+    assert judge(machine, PRLIMIT[machine], 0) == judge(machine, PRLIMIT[machine], 12) == ALLOW
+    for number, first in ((SETPRIORITY[machine], 0), (IOPRIO_SET[machine], 1)):
+        for which in (process, group):
+            assert judge(machine, number, first + which, 1) == refusal(errno.EPERM)
+            assert judge(machine, number, first + which, 12) == ALLOW
+        assert judge(machine, number, first + user, 0) == refusal(errno.EPERM)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_machine_s_small_stock_is_left_alone(machine: str) -> None:
+    assert judge(machine, IO_SETUP[machine], 128) == refusal(errno.ENOSYS)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

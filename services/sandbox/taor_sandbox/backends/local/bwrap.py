@@ -161,6 +161,7 @@ def _namespaces(variant: Variant) -> list[str]:
 def _system(tools: Path) -> list[str]:
     """The read-only half: the machine's programs and libraries, our tools, this service's Python."""
     arguments = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--dir", "/etc"]
+    arguments += ["--ro-bind", "/proc/sys", "/proc/sys"]  # the kernel may take whoever starts us for root
     for name in _SYSTEM_FOLDERS:
         path = Path("/") / name
         if path.is_symlink():
