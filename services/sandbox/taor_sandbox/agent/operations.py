@@ -12,6 +12,9 @@ from taor_sandbox.agent.messages import Claim, Ended, Spawn, State
 from taor_sandbox.agent.running import Running, shell_status
 from taor_sandbox.agent.watch import Watch
 
+NOBODY = ""
+"""Named to `kill`, what no operation owns."""
+
 
 class Operations:
     """What runs. The agent is the parent of every shell, so an unfinished claim that is not in this table is dead."""
@@ -74,10 +77,14 @@ class Operations:
         self._watch.begin()
 
     def kill(self, op_id: str, ending: str) -> None:
-        """Kill an operation's or a helper's processes, also those that its shell has left behind."""
+        """Kill an operation's or a helper's processes, also those that its shell has left behind.
+
+        "" names what belongs to no operation any more: it dropped its mark, and its parents are gone."""
         running = self._find(op_id)
         if running is not None:
             running.kill(ending)
+        elif op_id == NOBODY:
+            processes.kill_strays([*self._running, *self._helpers])
         else:
             leaders = [pid for pid, (helper_id, _) in self._helpers.items() if helper_id == op_id]
             processes.kill_tree(op_id, leaders[0] if leaders else -1)

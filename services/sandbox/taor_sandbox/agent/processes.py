@@ -7,7 +7,7 @@ by its parents. Only one that drops all three outlives its operation, and none o
 import os
 import signal
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 OP_VARIABLE = "TAOR_OP"
@@ -47,19 +47,40 @@ def members(op_id: str, leader: int, known: Collection[int] = ()) -> list[Proces
         for p in everybody
         if p.pid in known or leader in (p.pid, p.group, p.session) or mark in _environment(p.pid)
     }
-    grown = True
-    while grown:
-        children = {p.pid for p in everybody if p.parent in found} - found
-        found |= children
-        grown = bool(children)
-    return [p for p in everybody if p.pid in found]
+    family = _with_descendants(found, everybody)
+    return [p for p in everybody if p.pid in family]
+
+
+def strays(leaders: Collection[int]) -> list[Process]:
+    """The processes that belong to nobody: without any mark, and of none of these shells."""
+    everybody, shells = scan(), set(leaders)
+    owned = {p.pid for p in everybody if shells & {p.pid, p.group, p.session} or operation_of(p.pid)}
+    families = _with_descendants(owned, everybody)
+    return [p for p in everybody if p.pid not in families]
+
+
+def _with_descendants(found: set[int], everybody: Collection[Process]) -> set[int]:
+    family = set(found)
+    while children := {p.pid for p in everybody if p.parent in family} - family:
+        family |= children
+    return family
 
 
 def kill_tree(op_id: str, leader: int) -> None:
-    """Kill an operation's processes and return when they are gone; stopped first, so that they cannot fork on."""
+    """Kill an operation's processes and return when they are gone."""
+    _kill_all(lambda killed: members(op_id, leader, killed))
+
+
+def kill_strays(leaders: Collection[int]) -> None:
+    """Kill what belongs to none of these shells, nor to any operation, and return when it is gone."""
+    _kill_all(lambda _: strays(leaders))
+
+
+def _kill_all(find: Callable[[Collection[int]], Collection[Process]]) -> None:
+    """Kill whatever is found until nothing is; stopped first, so that it cannot fork on."""
     deadline = time.monotonic() + _KILL_SECONDS
     killed: set[int] = set()  # a dying process has no environment any more
-    while alive := [p.pid for p in members(op_id, leader, killed)]:
+    while alive := [p.pid for p in find(killed)]:
         send(alive, signal.SIGSTOP)
         send(alive, signal.SIGKILL)
         killed.update(alive)

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Collection
 
-from taor_sandbox.agent import processes
+from taor_sandbox.agent import processes, segments
 from taor_sandbox.agent.config import Config
 from taor_sandbox.agent.running import Running
 
@@ -90,12 +90,16 @@ class Watch:
         self._files_at = now + self._files_pause
 
     def _check_usage(self, commands: Collection[Running], now: float) -> None:
-        used = {process.pid: processes.memory_bytes(process.pid) for process in processes.scan()}
+        running = [process.pid for process in processes.scan()]
+        used = {pid: processes.memory_bytes(pid) for pid in running}
+        for segment in segments.unheld():
+            used[segment.maker] = used.get(segment.maker, 0) + segment.memory_bytes
         left = self._config.memory_bytes - sum(used.values())
         if left < 0:
             _kill_largest(commands, used, "MEMORY_LIMIT")
-        elif len(used) > self._config.processes:
-            _kill_largest(commands, dict.fromkeys(used, 1), "PROCESS_LIMIT")
+            segments.remove(segments.unheld())
+        elif len(running) > self._config.processes:
+            _kill_largest(commands, dict.fromkeys(running, 1), "PROCESS_LIMIT")
         pause = min(_LONGEST_PAUSE_SECONDS, max(_SOON_SECONDS, left / _FASTEST_GROWTH_BYTES_PER_SECOND))
         self._usage_at = now + pause if used else math.inf
         self._files_at = self._files_at if used else math.inf

@@ -70,7 +70,7 @@ async def ended(folder: Folder, epoch: int | None = None, *, only_idle: bool = F
             if waited > _PATIENCE_SECONDS and not may_kill:
                 raise OtherRelease(f"an agent of another release lives in {state.key}")
         if may_kill:
-            _kill(state)
+            kill_agent(state)
         await asyncio.sleep(_POLL_SECONDS)
     try:
         await _wait_gone(state, begun + _END_SECONDS)
@@ -172,7 +172,8 @@ async def _wait_gone(state: State, deadline: float) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _kill(state: State) -> None:
+def kill_agent(state: State) -> None:
+    """End the agent from outside, and with it all that runs in its sandbox; the files stay."""
     if _is_alive(state):
         with contextlib.suppress(ProcessLookupError):
             os.kill(state.agent_pid, signal.SIGKILL)

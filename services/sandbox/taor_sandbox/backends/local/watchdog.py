@@ -11,14 +11,18 @@ import contextlib
 import os
 
 from taor_sandbox.agent import messages
+from taor_sandbox.agent.operations import NOBODY
 from taor_sandbox.backends.errors import BackendError
 from taor_sandbox.backends.local.bwrap import Launcher
 from taor_sandbox.backends.local.folder import Folder, Shelf
 from taor_sandbox.backends.local.gauges import INODES, SPACE, Gauge
+from taor_sandbox.backends.local.launch import kill_agent
 from taor_sandbox.backends.local.wire import Link
 from taor_sandbox.backends.port import Ending
 
 _ROUND_SECONDS = 0.2
+_PATIENCE_SECONDS = 5.0
+"""While an agent is waited for, nobody looks at the other sandboxes."""
 
 
 class DiskWatchdog:
@@ -48,16 +52,26 @@ class DiskWatchdog:
             await asyncio.sleep(_ROUND_SECONDS)
             self._launcher.reap()
             for gauge in self._gauges:
-                for folder in await gauge.look(os.statvfs(self._shelf.root), self._shelf.folders):
-                    with contextlib.suppress(BackendError):  # it went away while we looked
-                        await _kill_commands(folder, gauge.resource.ending)
+                doomed = await gauge.look(os.statvfs(self._shelf.root), self._shelf.folders)
+                await asyncio.gather(*(stop(folder, gauge.resource.ending) for folder in doomed))
+
+
+async def stop(folder: Folder, ending: Ending, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    """Kill all that runs in a sandbox; where its agent does not do it in time, the agent goes as well."""
+    with contextlib.suppress(BackendError):  # it went away while we looked
+        try:
+            async with asyncio.timeout(patience_seconds):
+                await _kill_commands(folder, ending)
+        except TimeoutError:
+            kill_agent(folder.read_state())
 
 
 async def _kill_commands(folder: Folder, ending: Ending) -> None:
+    """Every operation, and what belongs to none any more."""
     link = Link.connect(folder)
     try:
         live = await link.call(messages.LiveOperations, messages.ListLive())
-        for op_id in live.op_ids:
+        for op_id in (*live.op_ids, NOBODY):
             await link.call(messages.Done, messages.Kill(op_id, ending.value))
     finally:
         link.close()
