@@ -12,6 +12,7 @@ from taor_sandbox.backends.port import Sandbox
 from taor_sandbox.errors import AttachSuperseded, SnapshotFailed
 from taor_sandbox.outcome import FailureCode, Outcome, ToolFailed
 from taor_sandbox.records import Build, DoneOperation, OperationState
+from taor_sandbox.redaction import safe
 from taor_sandbox.store.operations import Operations
 from taor_sandbox.tools import effects
 from taor_sandbox.tools.effects import Effect, Ended
@@ -85,8 +86,9 @@ class Redo:
 def _same(operation: DoneOperation, again: Outcome) -> bool:
     """A background command counts as done again once it was started; when it ends is its own affair.
 
-    What a file tool says depends on the files alone; what a command says may hold times.
+    What a file tool says depends on the files alone; what a command says may hold times. What was stored was redacted,
+    perhaps by an older release that knew fewer shapes of secrets.
     """
     if isinstance(operation.input, Bash):
         return operation.input.background or again.like(operation.outcome)
-    return again.like(operation.outcome) and again.text == operation.outcome.text
+    return again.like(operation.outcome) and safe(again.text) == safe(operation.outcome.text)

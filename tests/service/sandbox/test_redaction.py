@@ -42,6 +42,17 @@ async def test_files_and_names_are_redacted_also_where_a_tool_fails(harness: Har
         await _nothing_leaks(harness, result)
 
 
+async def test_what_was_redacted_is_the_same_when_it_is_done_again(harness: Harness) -> None:
+    """The stored text is not what the tool says: a comparison of the two would give up all effects from here on."""
+    await files_with_a_secret(harness)
+    missed = pb.EditFile.Replacement(old_text="above\nno", new_text="x")
+    await harness.run(harness.request(2, edit_file=pb.EditFile(path="config", edits=[missed])))
+    await harness.write(3, "later", "kept\n")
+    await harness.lose_sandbox()
+    await harness.attach()
+    assert (await harness.bash(4, "cat later")).text == "kept\n"
+
+
 async def _nothing_leaks(harness: Harness, *results: pb.ToolResult) -> None:
     assert SECRET not in str(results)
     rows = await harness.pool.fetchval("SELECT string_agg(o::text, ' ') FROM operations o")
