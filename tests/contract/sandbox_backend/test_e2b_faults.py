@@ -97,6 +97,17 @@ async def test_output_that_is_cut_off_is_taken_up_where_it_broke(sandbox: Sandbo
     assert done.stdout == "".join(f"{n}\n" for n in range(1, 100_001)) + "last\n"
 
 
+async def test_what_carries_a_long_command_has_no_time_limit(sandbox: Sandbox, e2b_simulator: Simulator) -> None:
+    """E2B kills a background command after 60 s, unless it is told not to."""
+    follower = sandbox.follow(await start(sandbox, "echo begun; sleep 77"))
+    await anext(follower)
+    async with sandbox.frozen():
+        executions = e2b_simulator.shelf.find(sandbox.provider_id).executions.values()
+        running = [each for each in executions if each.end is None]
+        assert len(running) == 2, "of the follower and of the freeze"
+        assert {each.deadline_seconds for each in running} == {None}
+
+
 @pytest.mark.parametrize("kind", [FaultKind.LOST_ANSWER, FaultKind.CUT_STREAM])
 async def test_a_claim_whose_answer_is_lost_runs_once(
     sandbox: Sandbox, e2b_simulator: Simulator, kind: FaultKind

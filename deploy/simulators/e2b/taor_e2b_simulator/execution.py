@@ -29,6 +29,8 @@ class Execution:
         self.tag = tag
         self.pid = 0
         self.end: pb.ProcessEvent | None = None
+        self.deadline_seconds: float | None = None
+        """How long it may last, counted from its start; the SDK asks for 60 s unless it is told otherwise."""
         self._machine = machine
         self._stdin = stdin
         self._listeners: set[asyncio.Queue[pb.ProcessEvent]] = set()
@@ -59,6 +61,7 @@ class Execution:
         """Its start, its output from now on, and its end; whoever leaves, leaves it running."""
         events: asyncio.Queue[pb.ProcessEvent] = asyncio.Queue(_QUEUE_EVENTS)
         self._listeners.add(events)
+        self.deadline_seconds = deadline_seconds or self.deadline_seconds
         try:
             async with asyncio.timeout(deadline_seconds):
                 yield events_of.start(self.pid)

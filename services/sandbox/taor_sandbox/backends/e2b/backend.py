@@ -44,7 +44,7 @@ class E2BBackend:
         self._settings = settings
         self._toolbox = toolbox
         self._clock = clock or SystemClock()
-        self._options = _options(settings)
+        self._options = options_of(settings)
 
     async def create(self, key: str, limits: Limits) -> E2BSandbox:
         """A sandbox of this name, with an empty workspace, or the one that has it."""
@@ -193,7 +193,8 @@ async def open_backend(settings: E2BSettings) -> E2BBackend:
     return backend
 
 
-def _options(settings: E2BSettings) -> ApiParams:
+def options_of(settings: E2BSettings) -> ApiParams:
+    """How the SDK finds the server; what is left out here it takes from its own defaults."""
     options = ApiParams(api_key=settings.api_key, request_timeout=settings.request_seconds)
     if settings.domain:
         options["domain"] = settings.domain

@@ -12,7 +12,7 @@ class E2BSettings:
 
     api_key: str
     domain: str = ""
-    """Of a self-hosted E2B: its addresses are `api.DOMAIN` and `sandbox.DOMAIN`."""
+    """Of a self-hosted E2B: its addresses are `api.DOMAIN`, and `49983-SANDBOX_ID.DOMAIN` for each sandbox."""
     api_url: str = ""
     sandbox_url: str = ""
     template: str = "base"
