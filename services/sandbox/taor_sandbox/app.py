@@ -74,7 +74,7 @@ async def assembled(
             Redo(operations), destroyer, creations=config.creations, limits=Limits(files=config.most_files),
         )  # fmt: skip
         dispatcher = Dispatcher(claims, operations, SeenFiles(pool), sessions, journal, browser=config.browser)
-        taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds())
+        taker = SnapshotTaker(claims, sessions, dispatcher, journal, snapshots, blobs, SystemIds(), SystemClock())
         keep = timedelta(minutes=config.keep_minutes)
         release = Release(claims, builds, sessions, taker, snapshots, destroyer, backend, keep=keep)
         download = Download(claims, sessions, snapshots, blobs, SystemIds())

@@ -148,12 +148,12 @@ class Manifest:
 
     def encode(self) -> bytes:
         """One JSON array per line; the same entries give the same bytes."""
-        packs = sorted({place.pack for place in self.places.values()}, key=lambda pack: pack.sha256)
-        numbers = {pack: number for number, pack in enumerate(packs)}
+        packs = sorted({place.pack for place in self.places.values()})
+        numbers = {pack.sha256: number for number, pack in enumerate(packs)}
 
         def place_of(entry: Entry) -> str:
             place = self.places.get(entry.content) if entry.kind is EntryKind.FILE else None
-            return "" if place is None else f",{numbers[place.pack]},{place.offset}"
+            return "" if place is None else f",{numbers[place.pack.sha256]},{place.offset}"
 
         lines = [f"[{_fields(entry)}{place_of(entry)}]\n" for entry in self.entries]
         lines += [f'[{_quoted(path)},"{UNREADABLE}"]\n' for path in self.unreadable]

@@ -6,7 +6,7 @@ a snapshot does not depend on ever more packs, a new snapshot packs anew what it
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PACK_BYTES = 8 * 1024 * 1024
 """A pack is no larger."""
@@ -18,16 +18,14 @@ _MOST_SMALL = 16
 _SMALL_BYTES = PACK_BYTES // 2
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(NamedTuple):
     """An object of the store that holds many contents."""
 
     sha256: str
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a content begins; how long it is, its entry in the manifest tells."""
 
     pack: Pack

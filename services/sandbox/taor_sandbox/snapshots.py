@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Sequence, Set
 from dataclasses import replace
 from typing import TypeGuard
 
-from taor_chassis.clock import Ids
+from taor_chassis.clock import Clock, Ids
 from taor_sandbox import retention
 from taor_sandbox.backends.errors import FileRefused, SandboxFrozen, SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.port import Sandbox
@@ -21,7 +21,7 @@ from taor_sandbox.errors import SandboxUnavailable, SnapshotFailed, StaleGenerat
 from taor_sandbox.journal import Journal
 from taor_sandbox.listing import Listing
 from taor_sandbox.manifest import Manifest
-from taor_sandbox.memory import Memory
+from taor_sandbox.memory import Last, Memory
 from taor_sandbox.operations import Dispatcher
 from taor_sandbox.records import Build, BuildKey, Snapshot
 from taor_sandbox.restore import read_manifest
@@ -35,6 +35,8 @@ from taor_sandbox.walk import Walked, copy, look, told
 AT_ONCE = 2
 """Each takes a CPU for hashing and a disk for its spool; the others wait, and their sandboxes go on meanwhile."""
 _MOST_LISTED = 100
+_TRUSTED_SECONDS = 60.0
+"""So long a store is believed to have what it had: it loses nothing by itself, only by somebody's hand."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +46,10 @@ class SnapshotTaker:
 
     def __init__(
         self, claims: Claims, sessions: Sessions, dispatcher: Dispatcher, journal: Journal, snapshots: Snapshots,
-        blobs: Blobs, ids: Ids,
+        blobs: Blobs, ids: Ids, clock: Clock,
     ) -> None:  # fmt: skip
         self._claims, self._sessions, self._dispatcher, self._journal = claims, sessions, dispatcher, journal
-        self._snapshots, self._blobs, self._ids = snapshots, blobs, ids
+        self._snapshots, self._blobs, self._ids, self._clock = snapshots, blobs, ids, clock
         self._memory = Memory()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
@@ -76,14 +78,17 @@ class SnapshotTaker:
         except LostByStore as lost:
             _log.error("%s; what was in them is stored again", lost)
             assert last is not None
-            return await self._attempt(build, newest, Listing(last.manifest.without(lost.objects)))
+            return await self._attempt(build, newest, Last(Listing(last.listing.manifest.without(lost.objects))))
 
-    async def _attempt(self, build: Build, newest: Snapshot | None, last: Listing | None) -> Snapshot:
+    async def _attempt(self, build: Build, newest: Snapshot | None, last: Last | None) -> Snapshot:
         """Raises LostByStore where `last` says of an object that it is there, and it is not."""
-        looking = self._blobs.missing(build.key.tenant_id, last.manifest.objects if last else ())
+        began = self._clock.monotonic_seconds()
+        is_trusted = last is not None and began - last.confirmed_seconds < _TRUSTED_SECONDS
+        wanted = () if last is None or is_trusted else last.listing.manifest.objects
+        looking = self._blobs.missing(build.key.tenant_id, wanted)
         with tempfile.TemporaryFile() as spool:
             async with begun(looking) as missing:
-                covered, walked = await self._walk(build, newest, last, spool)
+                covered, walked = await self._walk(build, newest, last.listing if last else None, spool)
                 stowed = await asyncio.to_thread(stow, spool, walked.copied, walked.there)
                 now = told(walked, stowed)
                 if _is_of(newest, now.manifest, covered):
@@ -94,7 +99,8 @@ class SnapshotTaker:
                     raise SnapshotFailed("another snapshot has come in between; try again")
                 await self._save(build.key, snapshot_id, now.manifest, encoded, missing, stowed, spool)
         published = await self._publish(build, snapshot_id)
-        self._memory.keep(build.key, published.manifest_sha256, now)
+        confirmed = last.confirmed_seconds if last and is_trusted else began
+        self._memory.keep(build.key, published.manifest_sha256, Last(now, confirmed))
         return published
 
     async def _walk(
@@ -148,21 +154,21 @@ class SnapshotTaker:
         old = retention.superfluous(listed, await self._snapshots.pinned(key))
         await self._snapshots.delete(key, [each.snapshot_id for each in old])
 
-    async def _last(self, key: BuildKey, newest: Snapshot) -> Listing | None:
+    async def _last(self, key: BuildKey, newest: Snapshot) -> Last | None:
         """What the newest snapshot holds; None where that cannot be read."""
         if (remembered := self._memory.of(key, newest.manifest_sha256)) is not None:
             return remembered
         try:
-            return Listing(await read_manifest(self._blobs, key.tenant_id, newest))
+            return Last(Listing(await read_manifest(self._blobs, key.tenant_id, newest)))
         except BlobError as error:
             _log.warning("the newest manifest cannot be read; everything is read anew", exc_info=error)
             return None
 
-    def _unchanged(self, key: BuildKey, newest: Snapshot, last: Listing | None, now: Listing) -> Snapshot:
+    def _unchanged(self, key: BuildKey, newest: Snapshot, last: Last | None, now: Listing) -> Snapshot:
         """The newest snapshot still holds all there is; its files may have other times."""
         if last is not None:
-            same = replace(now, manifest=now.manifest.placed(last.manifest.places))
-            self._memory.keep(key, newest.manifest_sha256, same)
+            placed = now.manifest.placed(last.listing.manifest.places)
+            self._memory.keep(key, newest.manifest_sha256, replace(last, listing=replace(now, manifest=placed)))
         return newest
 
 

@@ -110,6 +110,8 @@ class _Packing:
     _contents: dict[str, _Stretch] = field(default_factory=dict)
     _size: int = 0
     _digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _undigested: bytes = b""
+    """The last content: a pack with only one is called like that, and need not be hashed."""
 
     def __contains__(self, sha256: str) -> bool:
         return sha256 in self.places or sha256 in self._contents
@@ -120,17 +122,24 @@ class _Packing:
             self.close()
         self._contents[sha256] = stretch
         self._size += stretch.size
-        self._digest.update(content)
+        self._digest.update(self._undigested)
+        self._undigested = content
 
     def close(self) -> None:
         """Only when a pack is full is it known how it is called, and so where its contents are."""
         if self._contents:
-            pack, offset = Pack(self._digest.hexdigest(), self._size), 0
+            pack, offset = Pack(self._name(), self._size), 0
             self.packs[pack.sha256] = list(self._contents.values())
             for sha256, stretch in self._contents.items():
                 self.places[sha256] = Place(pack, offset)
                 offset += stretch.size
-        self._contents, self._size, self._digest = {}, 0, hashlib.sha256()
+        self._contents, self._size, self._digest, self._undigested = {}, 0, hashlib.sha256(), b""
+
+    def _name(self) -> str:
+        if len(self._contents) == 1:
+            return next(iter(self._contents))
+        self._digest.update(self._undigested)
+        return self._digest.hexdigest()
 
 
 class _Stretches(io.RawIOBase):

@@ -161,6 +161,7 @@ async def test_a_pack_that_the_store_has_lost_is_made_again_from_the_sandbox(har
     await harness.snapshot()
     for pack in await packs(harness):
         await blobs(harness).delete("local", pack.sha256)
+    await harness.restart()  # a process that has not seen them there a moment ago
     looked = (await harness.bash(2, f"echo x > f10; {LOOK}")).text
     await harness.snapshot()
     await anew(harness)

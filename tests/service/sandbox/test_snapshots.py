@@ -75,6 +75,7 @@ async def test_a_content_that_the_store_has_lost_is_stored_again(harness: Harnes
     await harness.snapshot()
     (blob,) = [each for each in harness.config.blobs.glob("*/*/*") if each.read_bytes() == b"precious\n"]
     blob.unlink()
+    await harness.restart()  # a process that has not seen it there a moment ago
     await harness.write(2, "g", "other\n")
     assert (await harness.snapshot()).covers_log_sequence == 2
     await harness.release(pb.ReleaseSandboxRequest.DESTROY)

@@ -2,20 +2,21 @@
 
 from taor_sandbox.listing import Listing
 from taor_sandbox.manifest import Entry, EntryKind, Manifest
-from taor_sandbox.memory import Memory
+from taor_sandbox.memory import Last, Memory
 from taor_sandbox.records import BuildKey
 
 ONE, OTHER, THIRD = (BuildKey("local", name) for name in ("one", "other", "third"))
 
 
-def of(paths: int) -> Listing:
-    return Listing(Manifest.of(Entry(f"d{n}", EntryKind.FOLDER, 0o755, 0, 0, "", "") for n in range(paths)), "stamp")
+def of(paths: int) -> Last:
+    entries = [Entry(f"d{n}", EntryKind.FOLDER, 0o755, 0, 0, "", "") for n in range(paths)]
+    return Last(Listing(Manifest.of(entries), "stamp"), 0.0)
 
 
 def test_only_the_very_snapshot_is_remembered() -> None:
-    memory, listing = Memory(), of(2)
-    memory.keep(ONE, b"sha", listing)
-    assert memory.of(ONE, b"sha") is listing
+    memory, last = Memory(), of(2)
+    memory.keep(ONE, b"sha", last)
+    assert memory.of(ONE, b"sha") is last
     assert memory.of(ONE, b"another") is None
     assert memory.of(OTHER, b"sha") is None
 
