@@ -1,10 +1,13 @@
 """Cuts long output in its middle, by whole lines, so that the model sees how it began and how it ended."""
 
+import string
 from collections import deque
 from dataclasses import dataclass, field
 
 LIMIT_CHARACTERS = 30_000
 LINE_CHARACTERS = 2_000
+_LONGEST_KEY = 256
+_KEY_CHARACTERS = frozenset(string.ascii_letters + string.digits + "_.+/-")
 _CONTINUATIONS = bytes(range(0x80, 0xC0))
 """What is no first byte of a character in UTF-8."""
 
@@ -36,10 +39,19 @@ def ends(head: str, tail: str, whole: Size, *, limit: int = LIMIT_CHARACTERS, so
 
 
 def line(text: str, *, limit: int = LINE_CHARACTERS) -> str:
-    """Cut one line to `limit` characters and say so."""
+    """Cut one line to `limit` characters and say so, between two words: half a secret is not taken for one."""
     if len(text) <= limit:
         return text
-    return f"{text[:limit]} [… {len(text) - limit} more characters in this line]"
+    end = _between_words(text, limit)
+    return f"{text[:end]} [… {len(text) - end} more characters in this line]"
+
+
+def _between_words(text: str, end: int) -> int:
+    """The last place up to `end` where no key is cut in two; a word that is longer than any key is cut all the same."""
+    first = max(0, end - _LONGEST_KEY)
+    while end > first and text[end] in _KEY_CHARACTERS and text[end - 1] in _KEY_CHARACTERS:
+        end -= 1
+    return end
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from tests.service.sandbox.harness import Harness
 SECRET = "sk-ant-api03-" + "x" * 20
 MAKE = "SECRET=sk-ant-api03-$(printf 'x%.0s' $(seq 20))"
 SHOWN = "[redacted anthropic-key]"
+REDACTED_KEY = ["[redacted", "private-key]"]
 
 
 async def files_with_a_secret(harness: Harness) -> None:
@@ -25,6 +26,17 @@ async def test_output_of_commands_is_redacted_on_both_streams(harness: Harness) 
     failed = await harness.bash(3, f"{MAKE}; echo $SECRET; exit 3", background=True)
     assert SHOWN in failed.text
     await _nothing_leaks(harness, said, failed)
+
+
+async def test_of_a_private_key_no_line_is_shown_for_itself(harness: Harness) -> None:
+    await harness.attach()
+    await harness.write(
+        1, "key.pem", "-----BEGIN PRIVATE KEY-----\nMIIEabcd\nefgh==\n-----END PRIVATE KEY-----\nbelow\n"
+    )
+    some = await harness.run(harness.request(2, read_file=pb.ReadFile(path="key.pem", start_line=2, end_line=5)))
+    assert some.text.split() == ["2", *REDACTED_KEY, "3", *REDACTED_KEY, "4", *REDACTED_KEY, "5", "below"]
+    tail = await harness.bash(3, "tail -n 3 key.pem")
+    assert tail.text == "[redacted private-key]\nbelow\n"
 
 
 async def test_files_and_names_are_redacted_also_where_a_tool_fails(harness: Harness) -> None:

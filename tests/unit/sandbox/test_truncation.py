@@ -1,5 +1,6 @@
 """Long output is cut in its middle, by lines, in bounded memory."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +43,19 @@ def test_nothing_is_shown_twice_and_lines_stay_whole(text: str, limit: int) -> N
 
 
 def test_a_long_line_says_what_it_lost() -> None:
-    assert line("x" * 12, limit=10) == "x" * 10 + " [… 2 more characters in this line]"
+    assert line("a b c d e f", limit=9) == "a b c d e [… 2 more characters in this line]"
+
+
+@pytest.mark.parametrize("at", range(1, 60))
+def test_no_line_is_cut_within_a_secret(at: int) -> None:
+    token = "ghp_" + "a1B2" * 9
+    cut = line(f"{'.. ' * 40}{token} and more", limit=119 + at)
+    assert token in cut or "ghp_" not in cut
+    assert cut.startswith(".. .. ")
+
+
+def test_a_word_that_is_longer_than_any_key_is_cut_all_the_same() -> None:
+    assert line("x" * 3000, limit=2000).startswith("x" * 1744 + " [… 1256 more")
 
 
 @given(st.lists(st.binary(max_size=40), max_size=30))

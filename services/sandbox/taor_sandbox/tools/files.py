@@ -6,6 +6,7 @@ from taor_sandbox import truncation
 from taor_sandbox.backends.errors import FileProblem, FileRefused
 from taor_sandbox.backends.port import MAX_READ_BYTES, FileKind, Sandbox, WriteExit
 from taor_sandbox.outcome import Failure, FailureCode, Outcome, SeenFile, ToolFailed
+from taor_sandbox.redaction import without_private_keys
 from taor_sandbox.tools import images
 from taor_sandbox.tools.inputs import ReadFile, WriteFile
 from taor_sandbox.tools.paths import inside, refusal, stat_inside, tool_failed
@@ -26,7 +27,7 @@ async def read_file(sandbox: Sandbox, wanted: ReadFile) -> Outcome:
 def _shown(wanted: ReadFile, content: str) -> str:
     if ends_with_crlf(content):
         return _shown(wanted, as_lf(content)) + "[Every line of this file ends with CR LF; edit_file keeps that.]\n"
-    lines = lines_of(content)
+    lines = without_private_keys(lines_of(content))
     first = max(wanted.start_line, 1)
     last = min(wanted.end_line or len(lines), len(lines))
     if lines and first > len(lines):

@@ -12,6 +12,7 @@ from taor_sandbox.tools.paths import inside_or_all, stat_inside
 
 MAX_RESULTS = 1_000
 _OUTPUT_BYTES = 1024 * 1024
+_SHOWN_COLUMNS = 500
 _TROUBLE = 2
 _WALK = ("--sort=path", "--hidden", "--no-messages")
 _EVERYTHING = ("", "*", "**", "**/*", "./**", "./**/*")
@@ -22,7 +23,9 @@ _ESCAPED = r"\\\g<0>"
 async def grep(sandbox: Sandbox, wanted: Grep) -> Outcome:
     """The matching lines as path:line:text, in the order of the paths; raises ToolFailed."""
     argv = ["rg", "--line-number", "--with-filename", "--no-heading", "--color=never", *_WALK]
-    argv += ["--engine=auto", "--max-columns=500", "--max-columns-preview", *_globs(wanted.glob, wanted.path)]
+    # More columns than are shown: where ripgrep cuts a line, a secret may be cut in two.
+    argv += ["--engine=auto", f"--max-columns={4 * _SHOWN_COLUMNS}", "--max-columns-preview"]
+    argv += _globs(wanted.glob, wanted.path)
     if "\n" in wanted.pattern or r"\n" in wanted.pattern:
         argv.append("--multiline")
     result = await _rg(sandbox, [*argv, "--regexp", wanted.pattern, "--", await _place(sandbox, wanted.path)])
@@ -89,7 +92,7 @@ def _listed(result: RunResult, most: int, nothing: str) -> Outcome:
     unread = "\n[Some files cannot be read.]" if result.status == _TROUBLE else ""
     if not lines:
         return Outcome(nothing + unread)
-    shown = [truncation.line(line.removeprefix("./")) for line in lines[:most]]
+    shown = [truncation.line(line.removeprefix("./"), limit=_SHOWN_COLUMNS) for line in lines[:most]]
     text = truncation.middle("\n".join(shown) + unread + "\n")
     if result.truncated:
         return Outcome(f"{text}[… more than can be listed; narrow the search …]\n")
