@@ -6,6 +6,7 @@ Traps that are answered here: a paused sandbox and a dead one give the same 502;
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
@@ -33,12 +34,18 @@ from taor_sandbox.backends.errors import (
 
 PAUSES_SECONDS = (0.1, 0.5, 2.0)
 """Before each repetition of what may be repeated."""
+BUSY_PAUSES_SECONDS = (*PAUSES_SECONDS, 4.0, 8.0, 16.0, 30.0)
+"""As above, where E2B says itself that it takes no calls for now: a minute's wait is cheaper than a new sandbox."""
 _CALLERS_FAULT = range(400, 500)
 _Result = TypeVar("_Result")
 
 
 class Passing(SandboxUnreachable):
     """An answer that may be another one in a moment: a full provider, a broken connection."""
+
+
+class Busy(Passing):
+    """E2B is full, or was asked too often: nothing was done, and the sandbox goes on."""
 
 
 @contextlib.contextmanager
@@ -65,7 +72,9 @@ def meaning(error: Exception) -> BackendError:
             return BackendUnavailable(f"E2B refused the request: {error}")
         case NotEnoughSpaceException():
             return FileRefused(FileProblem.NO_SPACE, str(error))
-        case RateLimitException() | ServiceBusyException() | TimeoutException():
+        case RateLimitException() | ServiceBusyException():
+            return Busy(str(error))
+        case TimeoutException():
             return Passing(str(error))
         case SandboxException(status_code=int(status)) if status in _CALLERS_FAULT:
             return BackendUnavailable(f"E2B refused the request: {error}")
@@ -75,11 +84,13 @@ def meaning(error: Exception) -> BackendError:
 
 async def patiently(attempt: Callable[[], Awaitable[_Result]]) -> _Result:
     """Make an attempt that may be repeated, again after each passing trouble; raises the last one."""
-    for pause in PAUSES_SECONDS:
+    for number in itertools.count():
         try:
             with translated():
                 return await attempt()
-        except Passing:
-            await asyncio.sleep(pause)
-    with translated():
-        return await attempt()
+        except Passing as trouble:
+            pauses = BUSY_PAUSES_SECONDS if isinstance(trouble, Busy) else PAUSES_SECONDS
+            if number >= len(pauses):
+                raise
+            await asyncio.sleep(pauses[number])
+    raise AssertionError("the numbers do not end")
