@@ -19,7 +19,7 @@ MAX_PIECES = 256
 """How many pieces wait for one reader; older ones are dropped."""
 MAX_HELD_CHARS = 4096
 # What a secret can consist of; a private key is told by its first line instead.
-_WORD_AT_THE_END = re.compile(r"[A-Za-z0-9_.\-]*\Z")
+_WORD_AT_THE_END = re.compile(r"[A-Za-z0-9_.:+/=\-]*\Z")
 _KEY_BEGINS, _IS_PRIVATE = "-----BEGIN", "PRIVATE KEY-----"
 
 
