@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-_REQUEST_LINE = re.compile(r"[A-Z]{1,16} (?P<target>/[^ ]*|\*) HTTP/1\.[01]")
+_REQUEST_LINE = re.compile(r"[A-Z]{1,16} (?P<target>/[^\x00-\x20\x7f]*|\*) HTTP/1\.[01]")
 _HEADER = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(?P<value>[^\x00\r\n]*?)[ \t]*")
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "proxy-authorization"}
 _NAMES_THE_ORIGIN = {"origin", "referer"}

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from taor_chassis.clock import Clock
 from taor_sandbox import tokens
@@ -27,6 +28,15 @@ _MOST_CONNECTIONS = 1_000
 _DOMAIN = ".localhost"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A program, the head that it is to hear, and how long whoever asks may speak to it."""
+
+    head: bytes
+    program: Stream
+    seconds_left: float
 
 
 class PreviewServer:
@@ -82,25 +92,26 @@ class PreviewServer:
                 head = parse(await reader.readuntil(b"\r\n\r\n"))
         except (BadHead, asyncio.LimitOverrunError):
             return await _show(writer, Page.BAD_REQUEST)
-        upstream = await self._dial(head)
-        if isinstance(upstream, Page):
-            return await _show(writer, upstream)
-        to_program, (program_reader, program_writer) = upstream
+        found = await self._dial(head)
+        if isinstance(found, Page):
+            return await _show(writer, found)
         try:
-            program_writer.write(to_program)
-            await pump((reader, writer), (program_reader, program_writer))
+            found.program[1].write(found.head)
+            async with asyncio.timeout(found.seconds_left):  # a WebSocket has no end of its own
+                await pump((reader, writer), found.program)
         finally:
-            program_writer.close()
+            found.program[1].close()
         return None
 
-    async def _dial(self, head: Head) -> tuple[bytes, Stream] | Page:
-        """The rewritten head and a connection with the program, or the page that says why not."""
+    async def _dial(self, head: Head) -> _Found | Page:
+        """A connection with the program, or the page that says why there is none."""
         token = _token(head.host)
         preview = tokens.read(token) if token else None
         build = await self._builds.of_preview(preview.build_id) if preview else None
         if preview is None or token is None or build is None or not self._tokens.verify(token, build.key.tenant_id):
             return Page.UNKNOWN
-        if preview.expires_at < self._clock.now().timestamp():
+        seconds_left = preview.expires_at - self._clock.now().timestamp()
+        if seconds_left <= 0:
             return Page.EXPIRED
         if not build.runs:
             return _page_of(build)
@@ -114,7 +125,7 @@ class PreviewServer:
         except BackendError:
             await self._sessions[build.key].let_go()
             return Page.GONE
-        return head.rewritten(f"{token}{_DOMAIN}", preview.port), stream
+        return _Found(head.rewritten(f"{token}{_DOMAIN}", preview.port), stream, seconds_left)
 
 
 def _token(host: str) -> str | None:

@@ -136,6 +136,23 @@ async def test_an_address_ends_with_its_time(harness: Harness) -> None:
     assert "expired" in answer
 
 
+async def test_what_is_open_ends_with_the_time_of_its_address(harness: Harness) -> None:
+    parts = urlsplit(await serve(harness, TURNER))
+    granted = read(parts.netloc.partition(".")[0])
+    assert granted is not None
+    for seconds in (2, 8, 32):  # on a busy machine the shorter ones may be over before the connection stands
+        soon = replace(granted, expires_at=int(time.time()) + seconds)
+        host = f"{Tokens(harness.config.token).make('local', soon)}.localhost:{parts.port}"
+        reader, writer = await asyncio.open_connection("127.0.0.1", parts.port)
+        writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nUpgrade: x\r\n\r\n".encode())
+        if b"101 Switching" in await reader.readuntil(b"\r\n\r\n"):
+            break
+    async with asyncio.timeout(seconds + 10):
+        await reader.read()
+    assert time.time() > soon.expires_at - 0.1
+    writer.close()
+
+
 async def test_only_addresses_that_were_given_out_lead_anywhere(harness: Harness) -> None:
     url = await serve(harness, SERVER)
     name = urlsplit(url).netloc

@@ -30,6 +30,8 @@ def test_an_upgrade_stays_one() -> None:
         b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n",
+        b"GET /\nX:y HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\ry HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
         b"GET http://evil/ HTTP/1.1\r\nHost: a\r\n\r\n",
         b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
