@@ -71,16 +71,22 @@ class SnapshotTaker:
             raise StaleGeneration("the sandbox was lost; attach again") from error
 
     async def _take(self, build: Build) -> Snapshot:
-        newest = await self._snapshots.newest(build.key)
+        sandbox, newest = await both(self._sandbox(build), self._snapshots.newest(build.key))
         last = None if newest is None else await self._last(build.key, newest)
         try:
-            return await self._attempt(build, newest, last)
+            return await self._attempt(build, sandbox, newest, last)
         except LostByStore as lost:
             _log.error("%s; what was in them is stored again", lost)
             assert last is not None
-            return await self._attempt(build, newest, Last(Listing(last.listing.manifest.without(lost.objects))))
+            rest = Last(Listing(last.listing.manifest.without(lost.objects)))
+            return await self._attempt(build, sandbox, newest, rest)
 
-    async def _attempt(self, build: Build, newest: Snapshot | None, last: Last | None) -> Snapshot:
+    async def _sandbox(self, build: Build) -> Sandbox:
+        sandbox = await self._sessions.sandbox(build)
+        await self._journal.renew_if_wiped(sandbox, build)
+        return sandbox
+
+    async def _attempt(self, build: Build, sandbox: Sandbox, newest: Snapshot | None, last: Last | None) -> Snapshot:
         """Raises LostByStore where `last` says of an object that it is there, and it is not."""
         began = self._clock.monotonic_seconds()
         is_trusted = last is not None and began - last.confirmed_seconds < _TRUSTED_SECONDS
@@ -88,7 +94,7 @@ class SnapshotTaker:
         looking = self._blobs.missing(build.key.tenant_id, wanted)
         with tempfile.TemporaryFile() as spool:
             async with begun(looking) as missing:
-                covered, walked = await self._walk(build, newest, last.listing if last else None, spool)
+                covered, walked = await self._walk(build, sandbox, newest, last.listing if last else None, spool)
                 stowed = await asyncio.to_thread(stow, spool, walked.copied, walked.there)
                 now = told(walked, stowed)
                 if _is_of(newest, now.manifest, covered):
@@ -104,11 +110,9 @@ class SnapshotTaker:
         return published
 
     async def _walk(
-        self, build: Build, newest: Snapshot | None, last: Listing | None, spool: Spool
+        self, build: Build, sandbox: Sandbox, newest: Snapshot | None, last: Listing | None, spool: Spool
     ) -> tuple[Covered, Walked]:
         """What the files cover, and what was copied out of them; the sandbox goes on afterwards."""
-        sandbox = await self._sessions.sandbox(build)
-        await self._journal.renew_if_wiped(sandbox, build)
         is_same = newest is not None and newest.generation == build.generation
         async with self._sessions[build.key].starting, sandbox.frozen():  # no command starts or runs
             covered, seen = await both(self._covered(build, sandbox), look(sandbox, last, is_same=is_same))
@@ -118,13 +122,14 @@ class SnapshotTaker:
 
     async def _covered(self, build: Build, sandbox: Sandbox) -> Covered:
         """The last operation that the files cover, where everything stands still and what has ended is recorded."""
-        if await self._journal.is_wiped(sandbox, await self._claims.build(build.key)):
-            raise SnapshotFailed("the journal was deleted meanwhile; try again")
         # Half of a command's effect in a snapshot that does not cover it would be there one and a half times
         # after a restore and a redo.
         if await self._dispatcher.close_finished(build, sandbox):
             raise SandboxUnavailable("a command is running; try again when it has ended")
-        return await self._snapshots.covered(build.key)
+        covered = await self._snapshots.covered(build.key)
+        if await self._journal.is_wiped(sandbox, await self._claims.build(build.key)):
+            raise SnapshotFailed("the journal was deleted meanwhile; try again")
+        return covered
 
     async def _save(
         self, key: BuildKey, snapshot_id: str, manifest: Manifest, encoded: bytes, missing: Awaitable[Set[str]],
@@ -149,10 +154,9 @@ class SnapshotTaker:
         return next(each for each in listed if each.snapshot_id == snapshot_id)
 
     async def _retire(self, key: BuildKey, listed: Sequence[Snapshot]) -> None:
-        if not retention.superfluous(listed, ()):
-            return
-        old = retention.superfluous(listed, await self._snapshots.pinned(key))
-        await self._snapshots.delete(key, [each.snapshot_id for each in old])
+        if retention.superfluous(listed, ()):
+            old = retention.superfluous(listed, await self._snapshots.pinned(key))
+            await self._snapshots.delete(key, [each.snapshot_id for each in old])
 
     async def _last(self, key: BuildKey, newest: Snapshot) -> Last | None:
         """What the newest snapshot holds; None where that cannot be read."""
