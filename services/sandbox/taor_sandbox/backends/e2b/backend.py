@@ -15,7 +15,6 @@ from e2b import AsyncSandbox, SandboxInfo, SandboxQuery, SandboxState
 from e2b.connection_config import ApiParams
 
 from taor_chassis.clock import Clock, SystemClock
-from taor_sandbox.backends.e2b import troubles
 from taor_sandbox.backends.e2b.bridge import NotInstalled
 from taor_sandbox.backends.e2b.installation import Toolbox, install
 from taor_sandbox.backends.e2b.sandbox import E2BSandbox
@@ -153,10 +152,10 @@ class E2BBackend:
     async def _greet(self, connected: AsyncSandbox) -> E2BSandbox:
         """A handle on a sandbox whose agent answers; raises SandboxGone when it is dead, and NotInstalled.
 
-        Which of the two a 502 means, only the control plane knows. What runs and cannot be reached is waited for as long
-        as what is busy: a new sandbox would cost more, and run things again."""
+        Which of the two a 502 means, only the control plane knows. What runs and cannot be reached is waited for: a new
+        sandbox would cost more, and run things again."""
         sandbox = E2BSandbox(connected, self._toolbox.library, self._settings.lease_seconds)
-        for pause in troubles.BUSY_PAUSES_SECONDS:
+        for pause in self._settings.reaching_pauses_seconds:
             try:
                 await sandbox.greet()
                 return sandbox

@@ -8,7 +8,8 @@ from taor_sandbox.backends.e2b.bridge import Bridge
 from taor_sandbox.backends.e2b.channel import Channel
 from taor_sandbox.backends.e2b.inside.frames import Frame, Output
 from taor_sandbox.backends.e2b.inside.requests import Follow, Hello
-from taor_sandbox.backends.e2b.troubles import PAUSES_SECONDS, Passing, patiently
+from taor_sandbox.backends.e2b.settings import PAUSES_SECONDS
+from taor_sandbox.backends.e2b.troubles import Passing, patiently
 from taor_sandbox.backends.errors import SandboxUnreachable
 from taor_sandbox.backends.port import Dead, Exited, Live, Offsets, OutputChunk, Stream, Unclaimed
 from taor_sandbox.backends.states import state_of

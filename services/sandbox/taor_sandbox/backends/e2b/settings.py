@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from taor_sandbox.config import SandboxConfig
 from taor_sandbox.egress.allowlist import AllowList
 
+PAUSES_SECONDS = (0.1, 0.5, 2.0)
+"""Before each repetition of what may be repeated."""
+BUSY_PAUSES_SECONDS = (*PAUSES_SECONDS, 4.0, 8.0, 16.0, 30.0)
+"""As above, where E2B says itself that it takes no calls for now: a minute's wait is cheaper than a new sandbox."""
+
 
 @dataclass(frozen=True, slots=True)
 class E2BSettings:
@@ -25,6 +30,8 @@ class E2BSettings:
     request_seconds: float = 60.0
     lease_seconds: float = 20.0
     """How long a freeze outlives the last sign of life of whoever holds it, and a follower bears a silence."""
+    reaching_pauses_seconds: tuple[float, ...] = BUSY_PAUSES_SECONDS
+    """Between the attempts to reach a sandbox that E2B says runs."""
 
 
 def settings_of(config: SandboxConfig) -> E2BSettings:

@@ -7,7 +7,7 @@ Traps that are answered here: a paused sandbox and a dead one give the same 502;
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from e2b.exceptions import (
@@ -23,6 +23,7 @@ from e2b.exceptions import (
     TimeoutException,
 )
 
+from taor_sandbox.backends.e2b.settings import BUSY_PAUSES_SECONDS, PAUSES_SECONDS
 from taor_sandbox.backends.errors import (
     BackendError,
     BackendUnavailable,
@@ -32,10 +33,6 @@ from taor_sandbox.backends.errors import (
     SandboxUnreachable,
 )
 
-PAUSES_SECONDS = (0.1, 0.5, 2.0)
-"""Before each repetition of what may be repeated."""
-BUSY_PAUSES_SECONDS = (*PAUSES_SECONDS, 4.0, 8.0, 16.0, 30.0)
-"""As above, where E2B says itself that it takes no calls for now: a minute's wait is cheaper than a new sandbox."""
 _CALLERS_FAULT = range(400, 500)
 _Result = TypeVar("_Result")
 
@@ -82,15 +79,20 @@ def meaning(error: Exception) -> BackendError:
             return Passing(f"E2B did not answer: {error or type(error).__name__}")
 
 
-async def patiently(attempt: Callable[[], Awaitable[_Result]]) -> _Result:
+async def patiently(
+    attempt: Callable[[], Awaitable[_Result]],
+    *,
+    pauses: Sequence[float] = PAUSES_SECONDS,
+    busy_pauses: Sequence[float] = BUSY_PAUSES_SECONDS,
+) -> _Result:
     """Make an attempt that may be repeated, again after each passing trouble; raises the last one."""
     for number in itertools.count():
         try:
             with translated():
                 return await attempt()
         except Passing as trouble:
-            pauses = BUSY_PAUSES_SECONDS if isinstance(trouble, Busy) else PAUSES_SECONDS
-            if number >= len(pauses):
+            left = (busy_pauses if isinstance(trouble, Busy) else pauses)[number:]
+            if not left:
                 raise
-            await asyncio.sleep(pauses[number])
+            await asyncio.sleep(left[0])
     raise AssertionError("the numbers do not end")
