@@ -26,6 +26,7 @@ from taor_sandbox.pauses import Pauses
 from taor_sandbox.records import Build, BuildKey, BuildState, Fence, SandboxState
 from taor_sandbox.redo import Redo
 from taor_sandbox.restore import Restore
+from taor_sandbox.room import needing_room
 from taor_sandbox.sessions import Session, Sessions
 from taor_sandbox.store.builds import Builds, FenceVerdict
 from taor_sandbox.store.operations import Operations
@@ -100,13 +101,16 @@ class Generations:
         return build
 
     async def _reach(self, build: Build, session: Session) -> bool:
-        """Dial the sandbox and leave the epoch inside; False when it is lost, or its files may be."""
+        """Dial the sandbox and leave the epoch inside; False when it is lost, or its files may be.
+
+        Raises SandboxUnavailable when it is there, and has no room for that."""
         try:
             sandbox = await self._sessions.sandbox(build)
             if sandbox.boot_id != build.boot_id:
                 return False
-            await sandbox.raise_epoch(build.fence.epoch)
-            await self._journal.renew_if_wiped(sandbox, build)
+            with needing_room():
+                await sandbox.raise_epoch(build.fence.epoch)
+                await self._journal.renew_if_wiped(sandbox, build)
             if await self._is_older(build, sandbox):
                 return False
         except StaleEpoch as error:
@@ -149,7 +153,8 @@ class Generations:
     async def _prepare_and_tell(self, build: Build, session: Session) -> Build:
         """The background task: its failure waits for whoever asks next, and is logged for whoever does not."""
         try:
-            return await self._prepare(build, session)
+            with needing_room():
+                return await self._prepare(build, session)
         except AttachSuperseded:
             raise
         except BackendUnavailable as error:

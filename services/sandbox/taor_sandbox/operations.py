@@ -31,6 +31,7 @@ from taor_sandbox.errors import StaleEpoch as StaleClaim
 from taor_sandbox.journal import Journal
 from taor_sandbox.outcome import CANCELLED, Outcome, ToolFailed
 from taor_sandbox.records import Build, BuildKey, Call, Operation, OperationState, nonce_text
+from taor_sandbox.room import needing_room
 from taor_sandbox.sessions import Session, Sessions
 from taor_sandbox.store.operations import Begun, OpenOperation, Operations, Recorded, Verdict
 from taor_sandbox.store.seen import SeenFiles
@@ -75,8 +76,9 @@ class Dispatcher:
                 case ReadFile() | Grep() | Glob() | TakeScreenshot():
                     yield Finished(await self._look(call))
                 case WriteFile() | EditFile() | Bash():
-                    async for event in self._once(call):
-                        yield event
+                    with needing_room():
+                        async for event in self._once(call):
+                            yield event
         except (SandboxGone, SandboxUnreachable) as error:
             await self._sessions[call.key].let_go()
             raise StaleGeneration("the sandbox was lost; attach again") from error

@@ -7,6 +7,7 @@ from taor_sandbox.backends.errors import SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.port import Backend, Sandbox
 from taor_sandbox.errors import StaleGeneration
 from taor_sandbox.records import Build, BuildKey, Fence
+from taor_sandbox.room import needing_room
 
 
 @dataclass(slots=True)
@@ -78,7 +79,9 @@ class Sessions:
         return self._sessions.get(key)
 
     async def sandbox(self, build: Build) -> Sandbox:
-        """The sandbox of a build's current generation, dialled if need be; raises StaleGeneration when it is gone."""
+        """The sandbox of a build's current generation, dialled if need be; raises StaleGeneration when it is gone.
+
+        Raises SandboxUnavailable when it is there, and cannot be started for want of room."""
         session = self[build.key]
         async with session.dialling:
             held = session.of_generation(build.generation)
@@ -92,7 +95,8 @@ class Sessions:
         if build.provider_id is None:
             raise StaleGeneration("the sandbox does not run any more; attach again")
         try:
-            return await self._backend.attach(build.provider_id)
+            with needing_room():
+                return await self._backend.attach(build.provider_id)
         except (SandboxGone, SandboxUnreachable) as error:
             raise StaleGeneration("the sandbox is gone; attach again") from error
 

@@ -108,7 +108,8 @@ async def test_a_forged_exit_record_counts_as_none(sandbox: Sandbox) -> None:
 
 
 async def test_a_pipe_in_the_journal_makes_nobody_wait(sandbox: Sandbox) -> None:
-    pipes = "mkfifo claims/build~1~pipes~0/exit claims/build~1~pipes~0/exit.new; rm nonce; mkfifo nonce"
+    record = "claims/build~1~pipes~0/exit"
+    pipes = f"rm nonce {record}.new; mkfifo nonce {record} {record}.new"
     op_id = await start(sandbox, f"cd {journal_of(sandbox)}; {pipes}", op_id="build/1/pipes/0")
     assert [item async for item in sandbox.follow(op_id)] == [Dead()]
     assert await sandbox.journal_nonce() is None

@@ -15,6 +15,7 @@ from taor_sandbox.agent.messages import Claim, Spawn
 from taor_sandbox.agent.processes import OP_VARIABLE
 
 OUTPUTS = ("stdout", "stderr")
+_CWD = "cwd"
 _BASH = "/bin/bash"
 _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _THREADS_PER_PROCESS = 4
@@ -26,10 +27,9 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 def start_command(claim: Claim, folder: str, config: Config) -> int:
     """Start the command of a claim whose folder was just made; returns the pid of its shell."""
-    stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    stdio = (stdin, *(os.open(f"{folder}/{name}", _OUTPUT, 0o600) for name in OUTPUTS))
+    stdio = _open_stdio(folder)
     # On one line with the command, so that the shell's line numbers are the command's own.
-    script = f"{_prologue(config, config.file_bytes)}; shift; trap 'pwd -P >|{folder}/cwd' EXIT; {claim.command}"
+    script = f"{_prologue(config, config.file_bytes)}; shift; trap 'pwd -P >|{folder}/{_CWD}' EXIT; {claim.command}"
     try:
         return _spawn((script, _BASH, claim.cwd), config.env | claim.env | {OP_VARIABLE: claim.op_id}, stdio)
     finally:
@@ -57,6 +57,21 @@ def _at_most(limit: int, value: int) -> int:
     """A limit can only be lowered; where the machine's own is lower, that one holds."""
     _, hard = resource.getrlimit(limit)
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+def _open_stdio(folder: str) -> list[int]:
+    """Everything that the shell writes to in the claim's folder is there before it starts, or it does not start."""
+    stdio: list[int] = []
+    try:
+        stdio.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        for name in OUTPUTS:
+            stdio.append(os.open(f"{folder}/{name}", _OUTPUT, 0o600))
+        os.close(os.open(f"{folder}/{_CWD}", _OUTPUT, 0o600))
+    except OSError:
+        for fd in stdio:
+            os.close(fd)
+        raise
+    return stdio
 
 
 def _spawn(arguments: Sequence[str], env: Mapping[str, str], stdio: Sequence[int]) -> int:

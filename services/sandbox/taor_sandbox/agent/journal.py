@@ -10,6 +10,7 @@ from typing import NamedTuple
 MAX_NAME_BYTES = 200
 CANNOT_START = 126
 _MAX_BYTES = 8192
+_EXIT = "exit"
 _NEVER_WAIT = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 """A command can lay a pipe or a link where a file is expected."""
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")
@@ -82,10 +83,27 @@ class Journal:
         return os.path.isdir(self.folder(op_id))
 
     def make_folder(self, op_id: str) -> str:
-        """Make the folder of a claim; raises FileExistsError when it is there, FileNotFoundError without a journal."""
+        """Make the folder of a claim; raises FileExistsError when it is there, FileNotFoundError without a journal.
+
+        It comes with the file that the exit record will be written to: where there is no inode for that, there is no
+        claim either, and how an operation ended is never lost for want of one."""
         folder = self.folder(op_id)
         os.mkdir(folder, 0o700)
+        try:
+            os.close(
+                os.open(_temporary(f"{folder}/{_EXIT}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NEVER_WAIT, 0o600)
+            )
+        except OSError:
+            os.rmdir(folder)
+            raise
         return folder
+
+    def take_back(self, op_id: str) -> None:
+        """Remove the claim of a command of which it is certain that nothing was started."""
+        folder = self.folder(op_id)
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
 
     def cwd(self, op_id: str) -> str | None:
         """The working directory that the shell left behind."""
@@ -94,7 +112,7 @@ class Journal:
     def record(self, op_id: str, record: Record) -> None:
         """Write the exit record; raises OSError when the claim's folder was deleted."""
         kind = "COMMAND" if isinstance(record, CommandRecord) else "WRITE"
-        write_whole(os.path.join(self.folder(op_id), "exit"), json.dumps([kind, *record]))
+        write_whole(os.path.join(self.folder(op_id), _EXIT), json.dumps([kind, *record]))
 
     def record_unstarted(self, op_id: str, reason: str) -> None:
         """Record a command that the system did not start, in the way of a shell that cannot find its program."""
@@ -106,15 +124,19 @@ class Journal:
     def exit(self, op_id: str) -> Record | None:
         """The exit record, or None when there is none that can be read."""
         try:
-            kind, *fields = json.loads(_read(os.path.join(self.folder(op_id), "exit")) or "")
+            kind, *fields = json.loads(_read(os.path.join(self.folder(op_id), _EXIT)) or "")
             return _RECORDS[kind](*fields)
         except (ValueError, KeyError, TypeError):
             return None
 
 
+def _temporary(path: str) -> str:
+    return f"{path}.new"
+
+
 def write_whole(path: str, text: str) -> None:
     """Write a small file by rename, so that a reader sees all of it or nothing."""
-    temporary = f"{path}.new"
+    temporary = _temporary(path)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NEVER_WAIT, 0o600)
     try:
         os.write(fd, text.encode())

@@ -29,14 +29,14 @@ class Operations:
         self._watch = Watch(config)
 
     def claim(self, request: Claim) -> bool:
-        """Start a command unless its claim was made before."""
+        """Start a command unless its claim was made before; raises OSError, without a claim, where there is no room."""
         if self.is_claimed(request.op_id):
             return False
         folder = self.make_claim(request.op_id)
         try:
             pid = start_command(request, folder, self._config)
         except (OSError, ValueError) as error:  # what cannot be an argument of a program is a ValueError
-            self._journal.record_unstarted(request.op_id, str(error))
+            self._tell_unstarted(request.op_id, error)
             return True
         self._running[pid] = Running(request, folder, pid)
         self._watch.begin()
@@ -119,6 +119,15 @@ class Operations:
         with contextlib.suppress(OSError):  # its folder was deleted: the claim is dead, nobody invents its exit
             self._journal.record(op_id, running.record(status, self._journal.cwd(op_id)))
         self._ended(Ended(op_id, *self.look(op_id)))
+
+    def _tell_unstarted(self, op_id: str, error: Exception) -> None:
+        """Record why; where that cannot be, nothing has happened, and so it must not look as if something had."""
+        try:
+            self._journal.record_unstarted(op_id, str(error))
+        except OSError:
+            self._journal.take_back(op_id)
+            self._claimed.discard(op_id)
+            raise
 
     def _find(self, op_id: str) -> Running | None:
         return next((r for r in self._running.values() if r.claim.op_id == op_id), None)

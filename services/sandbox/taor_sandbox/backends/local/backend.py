@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taor_sandbox.backends.errors import SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.errors import BackendUnavailable, FileProblem, FileRefused, SandboxGone, SandboxUnreachable
 from taor_sandbox.backends.local import bwrap, selftest, toolbox
 from taor_sandbox.backends.local.bwrap import Launcher, Variant
 from taor_sandbox.backends.local.folder import Folder, Shelf, State, boot_id
@@ -41,16 +42,25 @@ class LocalBackend:
         return self._launcher.variant
 
     async def start(self) -> None:
-        """Prove that sandboxes work here, then begin to watch their disks."""
-        await selftest.check(self._shelf, self._launcher, self._first_uid if self._as_root else None)
-        await _delete(self._shelf.root / ".trash")
-        self._shelf.free_unused_uids()
+        """Prove that sandboxes work here, then begin to watch their disks; raises BackendUnavailable."""
+        try:
+            with _no_room_told():
+                await self._prove()
+        except FileRefused as error:
+            raise BackendUnavailable(f"{error}: make room there") from error
         self._watchdog.start()
 
+    async def _prove(self) -> None:
+        # First: what a service that was killed has left there may be all that is in the way.
+        await _delete(self._shelf.trash)
+        self._shelf.lay()
+        self._shelf.free_unused_uids()
+        await selftest.check(self._shelf, self._launcher, self._first_uid if self._as_root else None)
+
     async def create(self, key: str, limits: Limits) -> LocalSandbox:
-        """Lay the folder of a new key, then attach."""
+        """Lay the folder of a new key, then attach; raises FileRefused where the disk has no room."""
         folder = self._shelf.folder(key)
-        with self._shelf.alone():
+        with _no_room_told(), self._shelf.alone():
             try:
                 folder.read_state()
             except SandboxGone:
@@ -58,13 +68,17 @@ class LocalBackend:
         return await self.attach(key)
 
     async def attach(self, provider_id: str) -> LocalSandbox:
-        """Dial the agent, or start one over the files; after a restart of the machine they are not trusted."""
+        """Dial the agent, or start one over the files; after a restart of the machine they are not trusted.
+
+        Raises FileRefused where an agent cannot be started, for the disk has no room."""
         self._launcher.reap()
         folder = self._shelf.folder(provider_id)
         state = folder.read_state()
         if state.boot_id != boot_id():
             raise SandboxGone(f"the machine was restarted since {provider_id} was made")
-        sandbox = LocalSandbox(provider_id, state.boot_id, await connect(self._launcher, folder), self._gateway)
+        with _no_room_told():
+            link = await connect(self._launcher, folder)
+        sandbox = LocalSandbox(provider_id, state.boot_id, link, self._gateway)
         await sandbox.open_outlet()
         return sandbox
 
@@ -113,7 +127,13 @@ class LocalBackend:
 
     def _lay(self, folder: Folder, key: str, limits: Limits) -> None:
         uid = self._shelf.take_uid(self._first_uid) if self._as_root else None
-        folder.lay(State(key, boot_id(), uid, _within_service(limits)), bwrap.inside_uid(self.variant, uid))
+        try:
+            folder.lay(State(key, boot_id(), uid, _within_service(limits)), bwrap.inside_uid(self.variant, uid))
+        except OSError:
+            self._shelf.clear(folder)
+            if uid is not None:
+                self._shelf.free_uid(uid)
+            raise
 
     @property
     def _as_root(self) -> bool:
@@ -146,12 +166,23 @@ def prepare(
     """A backend that was neither proved nor started: its folder laid, its tools found."""
     _raise_descriptor_limit()
     shelf = Shelf(root.resolve(), toolbox.release(agent))
-    shelf.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shelf.lay()
     variant = Variant.ROOT if os.geteuid() == 0 else Variant.USER
     tools = toolbox.prepare(shelf.root / ".toolbox", agent)
     gateway = gateway or Gateway(AllowList())
     launcher = Launcher(bwrap.find_bwrap(), variant, tools, ownerless_seconds, gateway.environment())
     return LocalBackend(shelf, launcher, first_uid, gateway)
+
+
+@contextlib.contextmanager
+def _no_room_told() -> Iterator[None]:
+    """Raise FileRefused where the disk that the sandboxes share takes no more."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise FileRefused(FileProblem.NO_SPACE, f"the disk of the sandboxes is full: {error}") from error
 
 
 def _raise_descriptor_limit() -> None:

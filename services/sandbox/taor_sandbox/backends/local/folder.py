@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -138,6 +139,16 @@ class Shelf:
         self.root = root
         self._release = release
 
+    def lay(self) -> None:
+        """Make the folders that all sandboxes share: what is destroyed makes room, and so it may need none."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.trash.mkdir(exist_ok=True)
+
+    @property
+    def trash(self) -> Path:
+        """Where sandboxes go that are taken off the shelf, to be deleted."""
+        return self.root / ".trash"
+
     def folder(self, key: str) -> Folder:
         """The folder of a key `build_id/generation`; raises InvalidRequest when it is none."""
         if not _KEY.fullmatch(key):
@@ -179,10 +190,16 @@ class Shelf:
         with contextlib.suppress(FileNotFoundError):
             (self.root / ".uids" / str(uid)).rmdir()
 
+    def clear(self, folder: Folder) -> None:
+        """Remove what there is of a sandbox that could not be laid."""
+        shutil.rmtree(folder.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.path.parent.rmdir()
+
     def discard(self, folder: Folder) -> Path | None:
         """Take a sandbox out of the shelf in one step; returns what is to be deleted."""
-        target = self.root / ".trash" / uuid.uuid4().hex
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self.trash / uuid.uuid4().hex
+        self.lay()  # another service of this root may just have emptied it
         try:
             folder.path.rename(target)
         except FileNotFoundError:

@@ -93,7 +93,12 @@ async def _start(launcher: Launcher, folder: Folder, lock: int, deadline: float)
         raise BackendUnavailable(f"the sandbox did not start: {complaint or error}") from error
     finally:
         os.close(info)
-    folder.write_state(replace(state, agent_pid=pid, agent_start=_start_time(pid)))
+    try:
+        folder.write_state(replace(state, agent_pid=pid, agent_start=_start_time(pid)))
+    except OSError:  # one that nobody knows by its pid could not be killed
+        link.close()
+        await _ask_to_end(folder, messages.Shutdown(None, False))
+        raise
     return link
 
 

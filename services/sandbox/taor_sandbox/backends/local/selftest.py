@@ -19,15 +19,15 @@ async def check(shelf: Shelf, launcher: Launcher, uid: int | None) -> None:
     """Start a sandbox and end it; raises BackendUnavailable with the remedy."""
     key = f"selftest-{uuid.uuid4().hex[:12]}/1"
     folder = shelf.folder(key)
-    folder.lay(State(key, boot_id(), uid, Limits()), inside_uid(launcher.variant, uid))
     try:
+        folder.lay(State(key, boot_id(), uid, Limits()), inside_uid(launcher.variant, uid))
         (await connect(launcher, folder)).close()
         async with ended(folder):
             launcher.reap()
     except BackendUnavailable as error:
         raise BackendUnavailable(f"{error}\n{remedy(launcher)}") from error
     finally:
-        shutil.rmtree(folder.path.parent)
+        shutil.rmtree(folder.path.parent, ignore_errors=True)
 
 
 def remedy(launcher: Launcher) -> str:
