@@ -17,7 +17,7 @@ from tests.crash.losses import Kind, Plan
 from tests.crash.models import explore
 from tests.crash.report import Report
 from tests.crash.runs import Run, perform
-from tests.crash.sweep import CAREFUL, MIXED, Point, Result, Rig, enumerate_points, running_rig, sample
+from tests.crash.sweep import CAREFUL, LONG, MIXED, Point, Result, Rig, enumerate_points, running_rig, sample
 
 # What is lost with a sandbox: a command that was killed has to be given again, so only the careful script meets that.
 LOST = {MIXED: (Kind.DESTROYED,), CAREFUL: tuple(Kind)}
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=0, metavar="N", help="a sample of N points; default: all of them")
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="N random pairs of kills in one build")
     parser.add_argument("--losses", type=int, default=100, metavar="N", help="N builds that lose sandboxes by chance")
+    parser.add_argument("--long", type=int, default=8, metavar="N", help="N builds of fifty turns that do so too")
     parser.add_argument("--both", type=int, default=40, metavar="N", help="N builds that meet a kill and such losses")
     parser.add_argument("--jobs", type=int, default=8, metavar="N", help="installations side by side")
     parser.add_argument("--seed", type=int, default=1)
@@ -57,7 +58,7 @@ async def _run(wanted: argparse.Namespace) -> Report:
 async def _sweep(wanted: argparse.Namespace) -> Report:
     async with AsyncExitStack() as stack:
         rig = await _warm_rig(stack)
-        undisturbed = {script: await rig.build(script) for script in LOST}
+        undisturbed = {script: await rig.build(script) for script in (*LOST, LONG)}
         points = enumerate_points([await rig.record() for _ in range(3)])
         runs = _plan(points, wanted)
         report = Report(len(points), len(runs))
@@ -71,7 +72,7 @@ async def _sweep(wanted: argparse.Namespace) -> Report:
 
 async def _warm_rig(stack: AsyncExitStack) -> Rig:
     rig = await stack.enter_async_context(running_rig())
-    await rig.warm()
+    await rig.warm(*LOST, LONG)
     return rig
 
 
@@ -80,6 +81,7 @@ def _plan(points: Sequence[Point], wanted: argparse.Namespace) -> Sequence[Run]:
     chance = random.Random(wanted.seed)
     scripts = itertools.islice(itertools.cycle(LOST), wanted.losses)
     losses = [Run((), Plan(seed, LOST[script]), script) for seed, script in enumerate(scripts)]
+    losses += [Run((), Plan(seed, LOST[MIXED]), LONG) for seed in range(wanted.long)]
     singles = sample(points, wanted.points or len(points), wanted.seed)
     # The second kill must still lie ahead after the first: both where every turn comes by, in different services.
     often = [point for point in points if Point(point.service, point.label, 9) in points]

@@ -34,8 +34,8 @@ from tests.crash.supervisor import PROGRAM, boundaries_folder
 from tests.support.installation import temporary_installation
 
 SCRIPTS = Path(__file__).parent / "scripts"
-MIXED, CAREFUL = "mixed", "careful"
-"""Scripts: each call counts once, or may be given again. Only the latter goes on after a command that was killed."""
+MIXED, CAREFUL, LONG = "mixed", "careful", "long"
+"""Scripts: each call counts once; it may be given again; fifty turns. Only the second survives a killed command."""
 CUT_SHORT = b"The call was cut short"
 """What the agent is told of a command that was killed; the careful one then gives its whole turn again."""
 BUILD_SECONDS = 90.0
@@ -95,9 +95,9 @@ class Rig:
         self._clients = clients
         self._orders = orders
 
-    async def warm(self) -> None:
+    async def warm(self, *scripts: str) -> None:
         """Fill the prompt cache, so that every later build costs the same."""
-        for script in (MIXED, CAREFUL):
+        for script in scripts:
             await self.build(script)
 
     async def record(self) -> Counter[Point]:

@@ -5,18 +5,23 @@ from collections.abc import Iterator
 
 from tests.crash.losses import Kind, Plan
 from tests.crash.runs import Done, Run, perform
-from tests.crash.sweep import CAREFUL, MIXED, Rig, compare, enumerate_points, running_rig, sample
+from tests.crash.sweep import CAREFUL, LONG, MIXED, Rig, compare, enumerate_points, running_rig, sample
 
 POINTS = 10
 SEED = 7
 # What these seeds draw: files and processes are lost before, beside and after a call, with and without snapshots.
-LOSSES = (Run((), Plan(37, (Kind.DESTROYED,)), MIXED), Run((), Plan(7, tuple(Kind)), CAREFUL))
+LOSSES = (
+    Run((), Plan(1, (Kind.DESTROYED,)), LONG),
+    Run((), Plan(37, (Kind.DESTROYED,)), MIXED),
+    Run((), Plan(7, tuple(Kind)), CAREFUL),
+)
+SCRIPTS = (MIXED, CAREFUL, LONG)
 
 
 async def test_a_build_comes_out_the_same_wherever_it_is_killed_and_whatever_sandbox_it_loses() -> None:
     async with running_rig() as rig, running_rig() as second:
-        await asyncio.gather(rig.warm(), second.warm())
-        undisturbed = {script: await rig.build(script) for script in (MIXED, CAREFUL)}
+        await asyncio.gather(rig.warm(*SCRIPTS), second.warm(*SCRIPTS))
+        undisturbed = {script: await rig.build(script) for script in SCRIPTS}
         points = enumerate_points([await rig.record(), await rig.record()])
         kills = [Run((point,)) for point in sample(points, POINTS, SEED)]
         runs: Iterator[Run] = iter((*LOSSES, *kills))
