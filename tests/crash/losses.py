@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taor_sandbox.backends.errors import SandboxGone
+from taor_sandbox.backends.port import OutputChunk
 
 if TYPE_CHECKING:
     from taor_sandbox.backends.local.backend import LocalBackend
@@ -122,7 +123,7 @@ def _wrap_dispatch(planned: Planned, struck: Path) -> None:
         backends[:] = [self]
         return await attach(self, provider_id)
 
-    async def dispatch_with_losses(self: Dispatcher, call: Call) -> AsyncIterator[bytes | Finished]:
+    async def dispatch_with_losses(self: Dispatcher, call: Call) -> AsyncIterator[OutputChunk | Finished]:
         found = planned.next()
         loss = found[0].draw(found[1]) if found else None
         if loss is None:

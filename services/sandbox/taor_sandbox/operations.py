@@ -16,7 +16,7 @@ from taor_sandbox.backends.errors import (
     SandboxUnreachable,
     StaleEpoch,
 )
-from taor_sandbox.backends.port import Dead, Exited, Live, Sandbox
+from taor_sandbox.backends.port import Dead, Exited, Live, OutputChunk, Sandbox
 from taor_sandbox.claims import Claims
 from taor_sandbox.errors import (
     OperationConflict,
@@ -69,7 +69,7 @@ class Dispatcher:
         self._claims, self._operations, self._seen = claims, operations, seen
         self._sessions, self._journal, self._browser = sessions, journal, browser
 
-    async def dispatch(self, call: Call) -> AsyncIterator[bytes | Finished]:
+    async def dispatch(self, call: Call) -> AsyncIterator[OutputChunk | Finished]:
         """Yield output as it comes, then the result. Leaving the iteration only detaches."""
         try:
             match call.input:
@@ -153,7 +153,7 @@ class Dispatcher:
         build = await self._claims.ready(call.key, call.epoch, call.generation)
         return await self._sessions.sandbox(build)
 
-    async def _once(self, call: Call) -> AsyncIterator[bytes | Finished]:
+    async def _once(self, call: Call) -> AsyncIterator[OutputChunk | Finished]:
         try:
             begun = await self._begin(call)
         except ToolFailed as failure:

@@ -15,6 +15,7 @@ from taor_chassis.identity import current_caller
 from taor_chassis.telemetry import bind
 from taor_chassis.validation import require_between, require_text
 from taor_sandbox import translate
+from taor_sandbox.backends.port import OutputChunk, Stream
 from taor_sandbox.claims import Claims
 from taor_sandbox.comparison import Comparison
 from taor_sandbox.deletion import Deletion
@@ -85,13 +86,13 @@ class SandboxService(SandboxServiceServicer):
         """Run one tool call, or follow it, or repeat its result."""
         call = translate.call(current_caller().tenant_id, request)
         bind(build_id=call.key.build_id)
-        redactor, room = StreamRedactor(), _MOST_SHOWN_BYTES
+        redactors, room = {stream: StreamRedactor() for stream in Stream}, _MOST_SHOWN_BYTES
         async for event in until(self._stopping, self._rooms.dispatcher.dispatch(call)):
             match event:
                 case Finished(outcome, replayed):
                     yield pb.DispatchResponse(result=translate.result(outcome, replayed=replayed))
-                case output:
-                    if room > 0 and (shown := redactor.feed(output)):
+                case OutputChunk(stream, _, data):
+                    if room > 0 and (shown := redactors[stream].feed(data)):
                         room -= len(shown)
                         yield pb.DispatchResponse(output=shown)
 

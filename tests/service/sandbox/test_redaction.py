@@ -28,6 +28,16 @@ async def test_output_of_commands_is_redacted_on_both_streams(harness: Harness) 
     await _nothing_leaks(harness, said, failed)
 
 
+async def test_two_streams_do_not_break_a_secret_in_two(harness: Harness) -> None:
+    await harness.attach()
+    halves = "printf sk-ant-api03-; sleep 0.3; echo noise >&2; sleep 0.3; printf 'x%.0s' $(seq 20); echo"
+    pieces = [piece async for piece in harness.stub.Dispatch(harness.request(1, bash=pb.Bash(command=halves)))]
+    shown = b"".join(piece.output for piece in pieces).decode()
+    assert "noise\n" in shown
+    assert SHOWN in shown
+    assert "x" * 20 not in shown
+
+
 async def test_of_a_private_key_no_line_is_shown_for_itself(harness: Harness) -> None:
     await harness.attach()
     await harness.write(

@@ -78,7 +78,7 @@ async def _start(sandbox: Sandbox, effect: Effect, is_news: IsNews | None) -> in
             return await _start_edit(sandbox, effect, wanted, is_news)
 
 
-async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[bytes | Ended | Vanished]:
+async def follow(sandbox: Sandbox, effect: Effect) -> AsyncIterator[OutputChunk | Ended | Vanished]:
     """Yield output as it comes, then the end; leaving the iteration leaves the command alone."""
     match effect.input:
         case Bash(background=False) as command:
@@ -120,13 +120,13 @@ def _claim_spec(effect: Effect, command: Bash) -> ClaimSpec:
     )
 
 
-async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncIterator[bytes | Ended | Vanished]:
+async def _follow_command(sandbox: Sandbox, op_id: str, command: Bash) -> AsyncIterator[OutputChunk | Ended | Vanished]:
     outputs = {Stream.STDOUT: Ends(), Stream.STDERR: Ends()}
     async for event in sandbox.follow(op_id):
         match event:
-            case OutputChunk(stream, _, data):
+            case OutputChunk(stream, _, data) as output:
                 outputs[stream].add(data)
-                yield data
+                yield output
             case Exited(exit):
                 assert isinstance(exit, CommandExit)
                 stdout, stderr = (Printed(outputs[each].kept(), sandbox.log_path(op_id, each)) for each in Stream)
