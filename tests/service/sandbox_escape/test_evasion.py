@@ -62,6 +62,22 @@ async def test_memory_that_outlives_its_process_counts_too(sandbox: Sandbox) -> 
     assert (await run(sandbox, "tail -n +2 /proc/sysvipc/shm | wc -l")).stdout == "0\n"
 
 
+async def test_of_what_is_counted_per_user_the_others_keep_some(sandbox: Sandbox) -> None:
+    """A timer takes a signal that may wait; started by an ordinary user, every sandbox has the same one as he."""
+    take = """
+        import ctypes, platform
+        number = {"x86_64": 222, "aarch64": 107}[platform.machine()]
+        libc, timer, taken = ctypes.CDLL(None), ctypes.c_int(), 0
+        while taken < 10_000 and libc.syscall(number, 0, None, ctypes.byref(timer)) == 0:
+            taken += 1
+        print(taken)
+    """
+    done = await run(sandbox, f"python3 - <<'E'\n{textwrap.dedent(take)}\nE\nulimit -q")
+    timers, queues = map(int, done.stdout.split())
+    assert 0 < timers <= 4096
+    assert queues <= 256 * 1024
+
+
 async def test_what_runs_is_ended_though_the_agent_does_nothing(backend: LocalBackend, sandbox_root: Path) -> None:
     sandbox = await make_ready(await backend.create("deaf/1", SMALL))
     await start(sandbox, "sleep 25", background=True)

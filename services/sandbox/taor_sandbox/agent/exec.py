@@ -20,6 +20,8 @@ _BASH = "/bin/bash"
 _OUTPUT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _THREADS_PER_PROCESS = 4
 """RLIMIT_NPROC counts threads; the agent counts processes and kills, the kernel's limit only slows a bomb down."""
+_PENDING_SIGNALS, _QUEUE_BYTES = 4096, 256 * 1024
+"""The kernel counts signals (and timers) that wait, and message queues, per user: a build leaves some to the others."""
 _FIRST_VICTIM = 500
 """If the machine runs out of memory, a command goes before any service."""
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -49,8 +51,11 @@ def _prologue(config: Config, file_bytes: int) -> str:
     files = _at_most(resource.RLIMIT_NOFILE, config.open_files)
     threads = _at_most(resource.RLIMIT_NPROC, config.processes * _THREADS_PER_PROCESS)
     kibibytes = _at_most(resource.RLIMIT_FSIZE, file_bytes) // 1024
+    signals = _at_most(resource.RLIMIT_SIGPENDING, _PENDING_SIGNALS)
+    queues = _at_most(resource.RLIMIT_MSGQUEUE, _QUEUE_BYTES)
     victim = f"{{ echo {_FIRST_VICTIM} >|/proc/self/oom_score_adj; }} 2>/dev/null"
-    return f'{victim}; ulimit -c 0 -n {files} -u {threads} -f {kibibytes}; cd -- "$1" || exit {CANNOT_START}'
+    limits = f"ulimit -c 0 -n {files} -u {threads} -f {kibibytes} -i {signals} -q {queues}"
+    return f'{victim}; {limits}; cd -- "$1" || exit {CANNOT_START}'
 
 
 def _at_most(limit: int, value: int) -> int:
