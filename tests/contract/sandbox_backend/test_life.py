@@ -44,12 +44,14 @@ async def test_a_key_that_is_none_is_refused(backend: Backend, key: str) -> None
         await backend.create(key, Limits())
 
 
-async def test_an_unknown_sandbox_is_gone(backend: Backend) -> None:
+@pytest.mark.parametrize("provider_id", ["unknown/1", "i4f1tbbz0v3yrsd"])
+async def test_an_unknown_sandbox_is_gone(backend: Backend, provider_id: str) -> None:
+    """Also one of another provider, from before the service was told to use this one."""
     with pytest.raises(SandboxGone):
-        await backend.attach("unknown/1")
+        await backend.attach(provider_id)
     with pytest.raises(SandboxGone):
-        await backend.pause("unknown/1", EPOCH)
-    await backend.destroy("unknown/1")
+        await backend.pause(provider_id, EPOCH)
+    await backend.destroy(provider_id)
 
 
 async def test_a_pause_ends_processes_and_keeps_files(backend: Backend, sandbox: Sandbox) -> None:

@@ -1,5 +1,6 @@
 """The service on E2B: the same promises, over the real SDK and E2B's wire."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -56,14 +57,28 @@ async def test_calls_run_once_also_when_answers_are_lost(harness: Harness, simul
     assert [operation.state for operation in await harness.operations()] == [pb.Operation.DONE] * 3
 
 
+async def test_four_dispatches_at_once_run_once(harness: Harness) -> None:
+    await harness.attach()
+    request = harness.request(1, bash=pb.Bash(command="echo x >> count; sleep 0.2; cat count"))
+    results = await asyncio.gather(*(harness.run(request) for _ in range(4)))
+    assert {result.text for result in results} == {"x\n"}
+
+
 async def test_a_command_is_followed_to_its_end_by_the_service_that_comes_next(harness: Harness) -> None:
     await harness.attach()
-    following = await harness.begin(1, "echo begun; sleep 1; echo done")
-    following.detach()
+    command = "echo begun; echo x >> count; until [ -e go ]; do sleep 0.02; done; cat count"
+    (await harness.begin(1, command)).detach()
     await harness.restart()
-    await harness.attach()
-    again = harness.request(1, bash=pb.Bash(command="echo begun; sleep 1; echo done"))
-    assert "done" in (await harness.run(again)).text
+    harness.take_over()
+    attached = await harness.attach(tail_sequence=1)
+    assert [each.state for each in attached.operations] == [pb.Operation.STARTING]
+    following = await harness.begin(1, command)
+    (listing,) = await harness.backend.list()
+    sandbox = await harness.backend.attach(listing.provider_id)
+    assert (await sandbox.run(["touch", "go"])).status == 0
+    await sandbox.close()
+    assert (await following.result()).text == "begun\nx\n"
+    assert harness.generation == 1
 
 
 async def test_a_sandbox_that_vanishes_comes_back_with_its_files(harness: Harness) -> None:
@@ -140,21 +155,30 @@ async def assert_that_nothing_is_missing(harness: Harness) -> None:
     assert harness.generation == 2
 
 
-async def test_files_from_home_are_restored_at_e2b(sandbox_config: SandboxConfig, e2b_config: SandboxConfig) -> None:
-    """Snapshots belong to no backend."""
-    async with running_backend(sandbox_config) as local:
-        at_home = Harness(sandbox_config, local)
-        await at_home.start()
-        await at_home.attach()
-        await at_home.bash(1, "mkdir -p a/b; echo deep > a/b/file; ln -s a/b/file link; chmod 750 a")
-        await at_home.snapshot()
-        await at_home.stop()
-        await at_home.destroy_sandboxes()
-    async with running_backend(e2b_config) as backend:
-        away = Harness(e2b_config, backend)
-        away.build_id, away.attaches = at_home.build_id, at_home.attaches
-        await away.start()
-        await away.attach(tail_sequence=1)
-        found = await away.until_attached(lambda: away.bash(2, "cat link; stat -c %a a"))
-        assert found.text.startswith("deep\n750\n")
-        await away.stop()
+async def test_files_are_restored_at_the_other_backend(
+    sandbox_config: SandboxConfig, e2b_config: SandboxConfig
+) -> None:
+    """Snapshots belong to no backend: from home to E2B, and back."""
+    build_id = await _leave_a_snapshot(
+        sandbox_config, "mkdir -p a/b; echo deep > a/b/file; ln -s a/b/file link; chmod 750 a"
+    )
+    build_id = await _leave_a_snapshot(e2b_config, "cat link > more; stat -c %a a >> more", build_id)
+    await _leave_a_snapshot(sandbox_config, "cat link more", build_id, says="deep\ndeep\n750\n")
+
+
+async def _leave_a_snapshot(config: SandboxConfig, command: str, build_id: str = "", says: str | None = None) -> str:
+    """Go on with a build on a backend, and lose the sandbox after a snapshot; returns the build."""
+    async with running_backend(config) as backend:
+        harness = Harness(config, backend)
+        await harness.start()
+        harness.build_id = build_id or harness.build_id
+        harness.epoch = 1 + len(await harness.operations()) if build_id else 1
+        harness.owner = f"boot-{harness.epoch}"
+        await harness.attach(tail_sequence=harness.epoch - 1)
+        said = await harness.until_attached(lambda: harness.bash(harness.epoch, command))
+        assert not said.HasField("failure"), said.text
+        assert says is None or said.text == says
+        assert (await harness.snapshot()).covers_log_sequence == harness.epoch
+        await harness.stop()
+        await harness.destroy_sandboxes()
+    return harness.build_id

@@ -9,7 +9,14 @@ import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taor_sandbox.backends.errors import BackendUnavailable, FileProblem, FileRefused, SandboxGone, SandboxUnreachable
+from taor_sandbox.backends.errors import (
+    BackendUnavailable,
+    FileProblem,
+    FileRefused,
+    InvalidRequest,
+    SandboxGone,
+    SandboxUnreachable,
+)
 from taor_sandbox.backends.local import bwrap, selftest, toolbox
 from taor_sandbox.backends.local.bwrap import Launcher, Variant
 from taor_sandbox.backends.local.folder import Folder, Shelf, State, boot_id
@@ -72,7 +79,7 @@ class LocalBackend:
 
         Raises FileRefused where an agent cannot be started, for the disk has no room."""
         self._launcher.reap()
-        folder = self._shelf.folder(provider_id)
+        folder = self._found(provider_id)
         state = folder.read_state()
         if state.boot_id != boot_id():
             raise SandboxGone(f"the machine was restarted since {provider_id} was made")
@@ -84,15 +91,15 @@ class LocalBackend:
 
     async def pause(self, provider_id: str, epoch: int, *, only_idle: bool = False) -> None:
         """End the agent and all that it started; the folder stays."""
-        async with ended(self._shelf.folder(provider_id), epoch, only_idle=only_idle):
+        async with ended(self._found(provider_id), epoch, only_idle=only_idle):
             self._launcher.reap()
             await self._gateway.shut(provider_id)
 
     async def destroy(self, provider_id: str) -> None:
         """End the agent, take the folder off the shelf in one step, delete it."""
         await self._gateway.shut(provider_id)
-        folder = self._shelf.folder(provider_id)
         try:
+            folder = self._found(provider_id)
             uid = folder.read_state().uid
             async with ended(folder):
                 rest = self._shelf.discard(folder)
@@ -107,7 +114,7 @@ class LocalBackend:
     async def keepalive(self, provider_id: str) -> None:
         """An agent counts its minute from the last connection."""
         with contextlib.suppress(SandboxUnreachable):
-            Link.connect(self._shelf.folder(provider_id)).close()
+            Link.connect(self._found(provider_id)).close()
 
     async def list(self) -> Sequence[SandboxListing]:
         """Read the shelf; running is what holds its lock."""
@@ -124,6 +131,13 @@ class LocalBackend:
         await self._watchdog.stop()
         await self._gateway.close()
         self._launcher.reap()
+
+    def _found(self, provider_id: str) -> Folder:
+        """The folder of a sandbox; raises SandboxGone for the name that another provider gave to one of its own."""
+        try:
+            return self._shelf.folder(provider_id)
+        except InvalidRequest as error:
+            raise SandboxGone(f"{provider_id} is no sandbox of this machine") from error
 
     def _lay(self, folder: Folder, key: str, limits: Limits) -> None:
         uid = self._shelf.take_uid(self._first_uid) if self._as_root else None
