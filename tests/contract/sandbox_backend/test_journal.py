@@ -107,6 +107,13 @@ async def test_a_forged_exit_record_counts_as_none(sandbox: Sandbox) -> None:
         assert await sandbox.look("forged") == Dead(), forged
 
 
+async def test_a_journal_that_a_command_has_locked_goes_on(sandbox: Sandbox) -> None:
+    done = await run(sandbox, f"cd {journal_of(sandbox)} && chmod 000 claims . && echo locked")
+    assert (done.exit.status, done.stdout) == (0, "locked\n")
+    await sandbox.run(["chmod", "000", journal_of(sandbox)])
+    assert (await run(sandbox, "echo alive")).stdout == "alive\n"
+
+
 async def test_a_pipe_in_the_journal_makes_nobody_wait(sandbox: Sandbox) -> None:
     record = "claims/build~1~pipes~0/exit"
     pipes = f"rm nonce {record}.new; mkfifo nonce {record} {record}.new"

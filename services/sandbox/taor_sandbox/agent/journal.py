@@ -74,6 +74,11 @@ class Journal:
         if self._epoch:
             self.raise_epoch(self._epoch)
 
+    @property
+    def folders(self) -> tuple[str, str]:
+        """What has to be open for anything to be read or recorded; the outer one first."""
+        return self._root, self._claims
+
     def folder(self, op_id: str) -> str:
         """Where the claim of this operation stands."""
         return os.path.join(self._claims, op_id.replace("/", "~"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from taor_sandbox.agent import processes
 from taor_sandbox.agent.config import Config
 from taor_sandbox.agent.exec import start_command, start_helper
+from taor_sandbox.agent.files import open_to_owner
 from taor_sandbox.agent.journal import CommandRecord, Journal
 from taor_sandbox.agent.messages import Claim, Ended, Spawn, State
 from taor_sandbox.agent.running import Running, shell_status
@@ -112,8 +113,14 @@ class Operations:
         """Kill what is over a limit, if a look is due."""
         self._watch.look(list(self._running.values()))
 
+    def unlock_journal(self) -> None:
+        """Let its owner in again: a command that locks the journal would be the last that could be recorded."""
+        for folder in self._journal.folders:
+            open_to_owner(folder)
+
     def _record(self, running: Running, status: int) -> None:
         op_id = running.claim.op_id
+        self.unlock_journal()
         if not running.claim.background:
             processes.kill_tree(op_id, running.pid)
         with contextlib.suppress(OSError):  # its folder was deleted: the claim is dead, nobody invents its exit
