@@ -71,23 +71,24 @@ class SnapshotTaker:
             raise StaleGeneration("the sandbox was lost; attach again") from error
 
     async def _take(self, build: Build) -> Snapshot:
-        sandbox, newest = await both(self._sandbox(build), self._snapshots.newest(build.key))
-        last = None if newest is None else await self._last(build.key, newest)
+        sandbox, listed = await both(self._sandbox(build), self._snapshots.list(build.key, _MOST_LISTED))
+        last = await self._last(build.key, listed[0]) if listed else None
         try:
-            return await self._attempt(build, sandbox, newest, last)
+            return await self._attempt(build, sandbox, listed, last)
         except LostByStore as lost:
             _log.error("%s; what was in them is stored again", lost)
             assert last is not None
             rest = Last(Listing(last.listing.manifest.without(lost.objects)))
-            return await self._attempt(build, sandbox, newest, rest)
+            return await self._attempt(build, sandbox, listed, rest)
 
     async def _sandbox(self, build: Build) -> Sandbox:
         sandbox = await self._sessions.sandbox(build)
         await self._journal.renew_if_wiped(sandbox, build)
         return sandbox
 
-    async def _attempt(self, build: Build, sandbox: Sandbox, newest: Snapshot | None, last: Last | None) -> Snapshot:
+    async def _attempt(self, build: Build, sandbox: Sandbox, listed: Sequence[Snapshot], last: Last | None) -> Snapshot:
         """Raises LostByStore where `last` says of an object that it is there, and it is not."""
+        newest = listed[0] if listed else None
         began = self._clock.monotonic_seconds()
         is_trusted = last is not None and began - last.confirmed_seconds < _TRUSTED_SECONDS
         wanted = () if last is None or is_trusted else last.listing.manifest.objects
@@ -104,7 +105,7 @@ class SnapshotTaker:
                 if not await self._snapshots.announce(build, snapshot_id, covered, now.manifest, encoded, after):
                     raise SnapshotFailed("another snapshot has come in between; try again")
                 await self._save(build.key, snapshot_id, now.manifest, encoded, missing, stowed, spool)
-        published = await self._publish(build, snapshot_id)
+        published = await self._publish(build, snapshot_id, retention.superfluous(listed, keep=retention.KEEP - 1))
         confirmed = last.confirmed_seconds if last and is_trusted else began
         self._memory.keep(build.key, published.manifest_sha256, Last(now, confirmed))
         return published
@@ -145,18 +146,12 @@ class SnapshotTaker:
             await self._snapshots.delete(key, [snapshot_id])
             raise
 
-    async def _publish(self, build: Build, snapshot_id: str) -> Snapshot:
-        if not await self._snapshots.publish(build, snapshot_id):
+    async def _publish(self, build: Build, snapshot_id: str, superfluous: Sequence[str]) -> Snapshot:
+        published = await self._snapshots.publish(build, snapshot_id, superfluous)
+        if published is None:
             await self._snapshots.delete(build.key, [snapshot_id])
             raise StaleGeneration()
-        listed = await self._snapshots.list(build.key, _MOST_LISTED)
-        await self._retire(build.key, listed)
-        return next(each for each in listed if each.snapshot_id == snapshot_id)
-
-    async def _retire(self, key: BuildKey, listed: Sequence[Snapshot]) -> None:
-        if retention.superfluous(listed, ()):
-            old = retention.superfluous(listed, await self._snapshots.pinned(key))
-            await self._snapshots.delete(key, [each.snapshot_id for each in old])
+        return published
 
     async def _last(self, key: BuildKey, newest: Snapshot) -> Last | None:
         """What the newest snapshot holds; None where that cannot be read."""

@@ -106,7 +106,7 @@ class Rows:
         """Announce and publish an empty snapshot; tells whether it was published."""
         build, covered = await self.build(), await self.snapshots.covered(KEY)
         assert await self.snapshots.announce(build, name, covered, NO_FILES, NO_FILES.encode(), None)
-        return await self.snapshots.publish(build, name)
+        return await self.snapshots.publish(build, name) is not None
 
     async def states(self) -> list[OperationState]:
         """The states of all operations, in the order of the log."""

@@ -165,6 +165,34 @@ async def test_an_announcement_that_builds_on_a_snapshot_needs_it_published(rows
     assert await rows.snapshots.get(KEY, "two") is None
 
 
+async def test_who_publishes_lets_go_of_others_but_not_of_what_a_restore_may_read(rows: Rows) -> None:
+    await rows.run(1)
+    assert await rows.snapshot("base")
+    for name in ("old", "older"):
+        assert await rows.snapshot(name)
+    await rows.pool.execute("UPDATE builds SET snapshot_id = 'base'")
+    build, covered = await rows.build(), await rows.snapshots.covered(KEY)
+    await rows.snapshots.announce(build, "new", covered, NO_FILES, NO_FILES.encode(), None)
+    await rows.snapshots.announce(build, "under way", covered, NO_FILES, NO_FILES.encode(), None)
+    published = await rows.snapshots.publish(build, "new", ["base", "old", "older", "under way"])
+    assert published is not None
+    assert published == await rows.snapshots.get(KEY, "new")
+    assert {each.snapshot_id for each in await rows.snapshots.list(KEY, 9)} == {"new", "base"}
+    assert await rows.snapshots.publish(build, "new", ["base"]) is None, "a second time"
+    assert await rows.snapshots.publish(build, "under way")
+
+
+async def test_who_does_not_publish_lets_go_of_nothing(rows: Rows) -> None:
+    await rows.run(1)
+    assert await rows.snapshot("old")
+    build = await rows.build()
+    await rows.snapshots.announce(build, "late", await rows.snapshots.covered(KEY), NO_FILES, NO_FILES.encode(), None)
+    await rows.attach(epoch=2)
+    assert await rows.snapshots.publish(build, "late", ["old"]) is None
+    assert await rows.snapshots.publish(await rows.build(), "never announced", ["old"]) is None
+    assert [each.snapshot_id for each in await rows.snapshots.list(KEY, 9)] == ["old"]
+
+
 async def test_a_snapshot_is_published_only_for_the_current_generation(rows: Rows) -> None:
     old = await rows.build()
     await rows.snapshots.announce(old, "s", await rows.snapshots.covered(KEY), NO_FILES, NO_FILES.encode(), None)

@@ -1,4 +1,4 @@
-"""The newest good snapshot is never dropped, nor one that is being read."""
+"""The newest good snapshot is never dropped."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,14 +17,12 @@ def snapshot(covers: int, published: int) -> Snapshot:
     return Snapshot(name, 1, position, "", b"", b"", 0, 0, START + timedelta(seconds=published))
 
 
-@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))), st.integers(1, 4), st.data())
-def test_what_covers_most_stays_whatever_its_time(pairs: set[tuple[int, int]], keep: int, data: st.DataObject) -> None:
+@given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9))), st.integers(1, 4))
+def test_what_covers_most_stays_whatever_its_time(pairs: set[tuple[int, int]], keep: int) -> None:
     snapshots = [snapshot(*pair) for pair in pairs]
-    pinned = data.draw(st.sets(st.sampled_from([each.snapshot_id for each in snapshots]))) if snapshots else set()
-    gone = {each.snapshot_id for each in superfluous(snapshots, pinned, keep=keep)}
+    gone = superfluous(snapshots, keep=keep)
     kept = [each for each in snapshots if each.snapshot_id not in gone]
-    assert not gone & pinned
-    assert len(kept) >= min(keep, len(snapshots))
+    assert len(kept) == min(keep, len(snapshots))
     if snapshots:
         newest = max(snapshots, key=lambda each: (each.covers, each.published_at))
         assert newest in kept

@@ -14,18 +14,25 @@ CREATE OR REPLACE FUNCTION covered_operation(
     ) o
 $$;
 
--- Publishes a snapshot, if its generation is still the current one and its epoch not superseded.
+-- Publishes a snapshot, if its generation is still the current one and its epoch not superseded, and lets go of others:
+-- of none that a restore reads or may read again, nor of the one that a fork began with. No row: it was not published.
 CREATE OR REPLACE FUNCTION publish_snapshot(
-    p_tenant text, p_build text, p_epoch bigint, p_generation bigint, p_snapshot text
-) RETURNS boolean LANGUAGE plpgsql AS $$
+    p_tenant text, p_build text, p_epoch bigint, p_generation bigint, p_snapshot text, p_superfluous text[]
+) RETURNS SETOF snapshots LANGUAGE plpgsql AS $$
+DECLARE
+    v_base text;
 BEGIN
-    PERFORM FROM builds
+    SELECT snapshot_id INTO v_base FROM builds
     WHERE tenant_id = p_tenant AND build_id = p_build AND epoch = p_epoch AND generation = p_generation
       AND state IN ('READY', 'KEPT') FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN false;
+        RETURN;
     END IF;
-    UPDATE snapshots SET state = 'PUBLISHED', published_at = taor_now()
-    WHERE tenant_id = p_tenant AND build_id = p_build AND snapshot_id = p_snapshot AND state = 'PENDING';
-    RETURN FOUND;
+    RETURN QUERY UPDATE snapshots SET state = 'PUBLISHED', published_at = taor_now()
+    WHERE tenant_id = p_tenant AND build_id = p_build AND snapshot_id = p_snapshot AND state = 'PENDING' RETURNING *;
+    IF FOUND AND cardinality(p_superfluous) > 0 THEN
+        UPDATE snapshots SET state = 'DELETED', blobs = '{}'
+        WHERE tenant_id = p_tenant AND build_id = p_build AND snapshot_id = ANY(p_superfluous) AND state = 'PUBLISHED'
+          AND snapshot_id IS DISTINCT FROM v_base AND generation > 0;
+    END IF;
 END $$;

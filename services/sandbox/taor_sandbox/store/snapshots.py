@@ -23,7 +23,7 @@ WHERE $13::text IS NULL OR EXISTS (
     SELECT FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $13 AND state = 'PUBLISHED')
 RETURNING true
 """
-_PUBLISH = "SELECT publish_snapshot($1, $2, $3, $4, $5)"
+_PUBLISH = f"SELECT {_COLUMNS} FROM publish_snapshot($1, $2, $3, $4, $5, $6)"
 # What a fork has inherited cannot be had in any other way: it is tried again, rather than begun without files.
 _MARK_BAD = """
 UPDATE snapshots SET state = 'BAD'
@@ -46,10 +46,6 @@ SELECT {_COLUMNS} FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND stat
 ORDER BY covers_sequence DESC, covers_block DESC, published_at DESC LIMIT $3
 """
 _GET = f"SELECT {_COLUMNS} FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id = $3"
-_PINNED = """
-SELECT snapshot_id FROM builds WHERE tenant_id = $1 AND build_id = $2 AND snapshot_id IS NOT NULL
-UNION SELECT snapshot_id FROM snapshots WHERE tenant_id = $1 AND build_id = $2 AND generation = 0
-"""
 _NEXT = """
 SELECT s.snapshot_id, n.log_sequence
 FROM unnest($3::text[]) AS wanted (snapshot_id)
@@ -109,11 +105,13 @@ class Snapshots:
         )  # fmt: skip
         return announced is not None
 
-    async def publish(self, build: Build, snapshot_id: str) -> bool:
-        """Make it the one to restore from; False when the generation or the epoch is not current any more."""
+    async def publish(self, build: Build, snapshot_id: str, superfluous: Sequence[str] = ()) -> Snapshot | None:
+        """Make it the one to restore from, and let go of others; None when generation or epoch is not current any more.
+
+        What a restore reads or may read again stays, and what a fork began with."""
         key, epoch = build.key, build.fence.epoch
-        published: bool = await self._pool.fetchval(_PUBLISH, *key, epoch, build.generation, snapshot_id)
-        return published
+        row = await self._pool.fetchrow(_PUBLISH, *key, epoch, build.generation, snapshot_id, superfluous)
+        return None if row is None else _snapshot(row)
 
     async def mark_bad(self, key: BuildKey, snapshot_id: str) -> None:
         """Never restore from it again."""
@@ -155,10 +153,6 @@ class Snapshots:
         """One snapshot, in whatever state."""
         row = await self._pool.fetchrow(_GET, *key, snapshot_id)
         return None if row is None else _snapshot(row)
-
-    async def pinned(self, key: BuildKey) -> set[str]:
-        """The snapshots that a restore reads or may read again, and the one that a fork began with."""
-        return {row["snapshot_id"] for row in await self._pool.fetch(_PINNED, *key)}
 
     async def abandon_pending(self, tenant_id: str) -> None:
         """Give up announcements whose maker must be dead."""
