@@ -1,6 +1,7 @@
 """The service on E2B: the same promises, over the real SDK and E2B's wire."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from taor_sandbox.backends.port import SandboxStatus
 from taor_sandbox.config import SandboxConfig
 from tests.service.sandbox.harness import Harness
 from tests.service.sandbox.test_archives import cloned, git, members
+from tests.service.sandbox.test_preview import SERVER, ask, serve
 
 
 @pytest.fixture
@@ -55,6 +57,15 @@ async def test_calls_run_once_also_when_answers_are_lost(harness: Harness, simul
     assert (await harness.bash(2, command)).text == first.text
     assert (await harness.bash(3, "cat count")).text.startswith("x\n")
     assert [operation.state for operation in await harness.operations()] == [pb.Operation.DONE] * 3
+
+
+async def test_a_preview_has_one_shape_here_too(harness: Harness) -> None:
+    url = await serve(harness, SERVER)
+    assert re.fullmatch(r"http://[a-z2-7]{61}\.localhost:[0-9]+/", url)
+    answer = await ask(url, path="/page", headers=f"Origin: {url.rstrip('/')}\r\n")
+    assert answer.endswith("/page localhost:8000 http://localhost:8000")
+    await harness.release(pb.ReleaseSandboxRequest.PAUSE)
+    assert "sleeps" in await ask(url)
 
 
 async def test_four_dispatches_at_once_run_once(harness: Harness) -> None:
