@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -65,6 +66,14 @@ async def left_inside(harness: Harness) -> bytes:
     async with harness.sandbox() as sandbox:
         claims = str(PurePosixPath(sandbox.log_path("any", Stream.STDOUT)).parents[1])
         return (await sandbox.run(["find", claims, "-name", "archive-*", "-printf", "%P\\n"])).stdout
+
+
+def writer_of(pipe: Path) -> int | None:
+    """The writing end of a pipe that somebody waits at to read; None while nobody does."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
 def members(archive: bytes) -> dict[str, tuple[bytes, int]]:
@@ -145,13 +154,18 @@ async def test_whoever_leaves_early_leaves_nothing_inside_and_all_locked(harness
     await harness.attach()
     # Git waits at the pipe for the name of a commit, and so it is there that the download breaks off.
     await harness.bash(1, "echo a > secret; chmod 000 secret; mkdir -p .git/objects .git/refs; mkfifo .git/HEAD")
-    leaving = asyncio.create_task(harness.download(pb.DownloadFilesRequest.GIT_BUNDLE))
+    request = pb.DownloadFilesRequest(build_id=harness.build_id, format=pb.DownloadFilesRequest.GIT_BUNDLE)
+    leaving = harness.stub.DownloadFiles(request)
     async with harness.sandbox() as sandbox:
-        await harness.until(lambda: sandbox.run(["pgrep", "git"]), lambda found: found.status == 0)
+        # No process inside is asked: what runs as the freeze begins stands still as well.
+        pipe = harness.config.data / harness.build_id / str(harness.generation) / "workspace/.git/HEAD"
+        writer = await harness.until(lambda: asyncio.to_thread(writer_of, pipe), lambda found: found is not None)
         assert (await sandbox.stat("secret")).mode == 0o400, "else this test shows nothing"
         leaving.cancel()
+        assert writer is not None
         await harness.until(lambda: sandbox.stat("secret"), lambda found: found.mode == 0)
         await harness.until(lambda: left_inside(harness), lambda found: found == b"")
+    os.close(writer)
     assert (await harness.bash(2, "rm .git/HEAD; pgrep git")).exit_status == 1
 
 
