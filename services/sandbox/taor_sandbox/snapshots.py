@@ -60,7 +60,8 @@ class SnapshotTaker:
             async with self._at_once:
                 return await self._take(build)
         except BlobError as error:
-            _log.error("a snapshot could not be stored", exc_info=error, extra={"build_id": key.build_id})
+            extra = {"alarm": "snapshot", "build_id": key.build_id}
+            _log.error("a snapshot could not be stored", exc_info=error, extra=extra)
             raise SnapshotFailed("the files could not be stored; try again") from error
         except FileRefused as error:
             raise SnapshotFailed(f"the files could not be read: {error}") from error

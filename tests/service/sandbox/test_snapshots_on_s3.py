@@ -66,7 +66,9 @@ async def test_only_what_has_changed_is_uploaded_and_all_of_it_comes_back(on_s3:
     assert (await on_s3.bash(3, "sha256sum f* | sha256sum; cat 'one more'")).text == before.text + "x\n"
 
 
-async def test_a_failing_store_is_visible_and_fails_nothing_else(on_s3: Harness, own_seaweed: Seaweed) -> None:
+async def test_a_failing_store_is_visible_and_alarms_and_fails_nothing_else(
+    on_s3: Harness, own_seaweed: Seaweed, caplog: pytest.LogCaptureFixture
+) -> None:
     await on_s3.attach()
     await on_s3.write(1, "f", "x")
     own_seaweed.kill()
@@ -75,6 +77,7 @@ async def test_a_failing_store_is_visible_and_fails_nothing_else(on_s3: Harness,
             await on_s3.snapshot()
         assert reason_of(raised) == "SNAPSHOT_FAILED"
         assert (await on_s3.state()).failed_snapshots == failures
+        assert [getattr(each, "alarm", "") for each in caplog.records].count("snapshot") == failures
     assert (await on_s3.bash(2, "cat f")).text == "x\n"
     own_seaweed.start()
     assert (await on_s3.snapshot()).covers_log_sequence == 2
