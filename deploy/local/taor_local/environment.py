@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 # Where programs, home, language, time zone and temporary files are.
 EVERYBODY = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
-# How the model is reached from behind a company's proxy.
+# How the model, E2B and a bucket are reached from behind a company's proxy.
 PROXY = (
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -24,6 +24,9 @@ SANDBOX = (
     "AWS_PROFILE",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
     "E2B_API_KEY",
     "E2B_DOMAIN",
     "E2B_API_URL",
@@ -46,8 +49,8 @@ def for_service(service: str, caller: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def for_model_calls(caller: Mapping[str, str]) -> dict[str, str]:
-    """Choose what only the caller of the model gets; our own services are never reached through a proxy."""
+def for_calls_out(caller: Mapping[str, str]) -> dict[str, str]:
+    """Choose what only those get who call others than us; our own services are never reached through a proxy."""
     chosen = _pick(caller, PROXY)
     direct = ",".join(filter(None, (caller.get("NO_PROXY") or caller.get("no_proxy"), "127.0.0.1,localhost")))
     return chosen | {"NO_PROXY": direct, "no_proxy": direct}

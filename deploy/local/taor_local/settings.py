@@ -58,7 +58,7 @@ def settings_of(service: str, home: Home) -> dict[str, str]:
 def _orchestrator(home: Home) -> dict[str, str]:
     endpoints = home.endpoints
     key = SCRIPTED_KEY if endpoints.scripted else home.caller.get("ANTHROPIC_API_KEY") or NO_KEY
-    return environment.for_model_calls(home.caller) | {
+    return environment.for_calls_out(home.caller) | {
         "TAOR_BUDGET_TARGET": endpoints.budget,
         "TAOR_CHECKPOINT_TARGET": endpoints.checkpoint,
         "TAOR_SANDBOX_TARGET": endpoints.sandbox,
@@ -77,7 +77,7 @@ def _checkpoint(home: Home) -> dict[str, str]:
 
 
 def _sandbox(home: Home) -> dict[str, str]:
-    settings = {
+    settings = environment.for_calls_out(home.caller) | {
         "TAOR_SANDBOX_DATA": str(home.folders.sandboxes),
         "TAOR_SANDBOX_BLOBS": str(home.folders.blobs),
         "TAOR_SANDBOX_PREVIEW_LISTEN": home.endpoints.preview,

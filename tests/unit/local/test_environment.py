@@ -32,6 +32,6 @@ def test_only_the_sandbox_service_gets_the_keys_of_its_providers() -> None:
 
 
 def test_our_own_services_are_never_reached_through_a_proxy() -> None:
-    chosen = environment.for_model_calls(CALLER)
+    chosen = environment.for_calls_out(CALLER)
     assert chosen["HTTPS_PROXY"] == "http://proxy:3128"
     assert chosen["NO_PROXY"] == chosen["no_proxy"] == "intranet,127.0.0.1,localhost"
