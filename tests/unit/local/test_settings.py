@@ -47,7 +47,7 @@ def test_only_the_orchestrator_gets_the_key(tmp_path: Path) -> None:
 def test_only_those_who_call_others_get_a_proxy(tmp_path: Path) -> None:
     described = home(tmp_path, CALLER | {"HTTPS_PROXY": "http://proxy:3128"})
     told = {service: settings_of(service, described) for service in SERVICES}
-    assert [service for service in SERVICES if "HTTPS_PROXY" in told[service]] == ["orchestrator", "sandbox"]
+    assert {service for service in SERVICES if "HTTPS_PROXY" in told[service]} == {"orchestrator", "sandbox"}
     assert told["sandbox"]["NO_PROXY"] == "127.0.0.1,localhost"
 
 
