@@ -44,13 +44,19 @@ _SHAPES: Sequence[tuple[str, tuple[str, ...], str]] = (
     ("jwt", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
 )
 """What each kind of secret looks like, after words of which one stands in all of them: most texts have none."""
-_COMPILED = [(kind, words, re.compile(shape, re.DOTALL | re.ASCII)) for kind, words, shape in _SHAPES]
+_COMPILED = [
+    (
+        words,
+        re.compile(shape, re.DOTALL | re.ASCII),
+        (rf"\g<{_LABEL}>" if _LABEL in shape else "") + f"[redacted {kind}]",
+    )
+    for kind, words, shape in _SHAPES
+]
 
 
 def redact(text: str) -> str:
     """The text with every secret-shaped string replaced by its kind."""
-    for kind, words, shape in _COMPILED:
+    for words, shape, instead in _COMPILED:
         if any(word in text for word in words):
-            before = rf"\g<{_LABEL}>" if _LABEL in shape.groupindex else ""
-            text = shape.sub(f"{before}[redacted {kind}]", text)
+            text = shape.sub(instead, text)
     return text

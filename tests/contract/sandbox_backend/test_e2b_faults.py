@@ -288,7 +288,7 @@ async def test_a_freeze_lasts_as_long_as_its_holder(
     await holder.close()
 
 
-async def test_a_kill_by_e2b_hits_the_leader_only_and_ours_the_whole_tree(sandbox: Sandbox) -> None:
+async def test_a_kill_takes_the_whole_tree_where_that_of_e2b_takes_the_leader_only(sandbox: Sandbox) -> None:
     op_id = await start(sandbox, "setsid sleep 77 & sleep 77 & touch up; wait")
     await until(sandbox, "[ -e up ]")
     await sandbox.kill(op_id)

@@ -31,6 +31,7 @@ class Answers:
     def answer(self, connection: Connection, packet: Packet) -> None:
         """Do what a packet asks and send the reply, in a while for a helper."""
         files.open_to_owner(self._config.workspace)
+        self._operations.unlock_journal()
         try:
             if isinstance(packet.message, Spawn):
                 self._spawn(connection, packet.number, packet.message, packet.fds)

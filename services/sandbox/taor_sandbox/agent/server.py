@@ -56,7 +56,6 @@ class Server:
         if packet is None:
             return
         try:
-            self._operations.unlock_journal()
             self._answers.answer(connection, packet)
         finally:
             for fd in packet.fds:

@@ -6,7 +6,6 @@ Traps that are answered here: a paused sandbox and a dead one give the same 502;
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -86,13 +85,14 @@ async def patiently(
     busy_pauses: Sequence[float] = BUSY_PAUSES_SECONDS,
 ) -> _Result:
     """Make an attempt that may be repeated, again after each passing trouble; raises the last one."""
-    for number in itertools.count():
+    repetitions = 0
+    while True:
         try:
             with translated():
                 return await attempt()
         except Passing as trouble:
-            left = (busy_pauses if isinstance(trouble, Busy) else pauses)[number:]
+            left = (busy_pauses if isinstance(trouble, Busy) else pauses)[repetitions:]
             if not left:
                 raise
-            await asyncio.sleep(left[0])
-    raise AssertionError("the numbers do not end")
+        await asyncio.sleep(left[0])
+        repetitions += 1
